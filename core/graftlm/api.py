@@ -1,0 +1,124 @@
+"""All that a plugin's author imports."""
+
+from __future__ import annotations
+
+from pluggy import HookimplMarker
+
+from .contracts.conversation import (
+    Conversation,
+    Message,
+    RenderOptions,
+    Role,
+    Span,
+    answer,
+    content,
+    control,
+    text,
+)
+from .contracts.errors import (
+    DataError,
+    GraftlmError,
+    Interrupted,
+    ModelError,
+    PluginError,
+    RunError,
+    StoreError,
+    UsageError,
+)
+from .contracts.model import Catalogue, CatalogueEntry, FamilyFacts, ModelDescription, ModelRequest
+from .contracts.model_files import read_config
+from .contracts.plan import Evaluation, MethodPlan, Plan
+from .contracts.services import (
+    Batch,
+    EvaluationContext,
+    EvaluationResult,
+    LoadContext,
+    LoadedModel,
+    PatchContext,
+    Quantizer,
+    Step,
+    Trainer,
+    TrainingContext,
+    Tuner,
+)
+from .contracts.situation import Device, Probe, Situation
+from .contracts.spec import Option, Requirement, Spec
+from .contracts.specs import (
+    Accelerator,
+    Backend,
+    BackendPreset,
+    Command,
+    DataFormat,
+    Environment,
+    Evaluator,
+    Metric,
+    ModelFamily,
+    ModelSource,
+    PromptTemplate,
+    Quantization,
+    Record,
+    TuningMethod,
+)
+
+hookimpl = HookimplMarker("graftlm")
+
+__all__ = [
+    "Accelerator",
+    "Backend",
+    "BackendPreset",
+    "Batch",
+    "Catalogue",
+    "CatalogueEntry",
+    "Command",
+    "Conversation",
+    "DataError",
+    "DataFormat",
+    "Device",
+    "Environment",
+    "Evaluation",
+    "EvaluationContext",
+    "EvaluationResult",
+    "Evaluator",
+    "FamilyFacts",
+    "GraftlmError",
+    "Interrupted",
+    "LoadContext",
+    "LoadedModel",
+    "Message",
+    "MethodPlan",
+    "Metric",
+    "ModelDescription",
+    "ModelError",
+    "ModelFamily",
+    "ModelRequest",
+    "ModelSource",
+    "Option",
+    "PatchContext",
+    "Plan",
+    "PluginError",
+    "Probe",
+    "PromptTemplate",
+    "Quantization",
+    "Quantizer",
+    "Record",
+    "RenderOptions",
+    "Requirement",
+    "Role",
+    "RunError",
+    "Situation",
+    "Span",
+    "Spec",
+    "Step",
+    "StoreError",
+    "Trainer",
+    "TrainingContext",
+    "Tuner",
+    "TuningMethod",
+    "UsageError",
+    "answer",
+    "content",
+    "control",
+    "hookimpl",
+    "read_config",
+    "text",
+]

@@ -1,0 +1,89 @@
+"""The command line: one small file a command, imported when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from .lazy import LazyGroup
+
+COMMANDS = {
+    "train": ("graftlm.cli.train:train", "Train an adapter on DATA"),
+    "plan": ("graftlm.cli.plan:plan", "Say what 'train' with the same flags will do"),
+    "generate": ("graftlm.cli.generate:generate", "Answer a prompt, through an adapter or from a model"),
+    "demo": ("graftlm.cli.demo:demo", "Teach a small model something new, and see what it cost"),
+    "adapters": ("graftlm.cli.adapters:adapters", "List and show the adapters that are kept"),
+    "models": ("graftlm.cli.models:models", "List and show the base models that are known"),
+    "plugins": ("graftlm.cli.plugins:plugins", "List and show the plugins"),
+}
+
+
+class MainGroup(LazyGroup):
+    """The built-in commands, then those of plugins (which are looked for only when a name is not built in)."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or self._contributed(cmd_name)
+
+    def _contributed(self, name: str) -> click.Command | None:
+        from graftlm.contracts.specs import Command
+        from graftlm_registry.plugins import registry
+
+        for spec in registry().all(Command):
+            if name in (spec.name, *spec.aliases):
+                module, _, attribute = spec.target.partition(":")
+                command: click.Command = getattr(import_module(module), attribute)
+                return command
+        return None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            from graftlm_registry.suggestions import unknown
+
+            raise click.UsageError(unknown("command", name, self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=MainGroup, commands_by_name=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="graftlm", message="graftlm %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Train, keep and compare adapters for language models, with the backend that suits your machine.
+
+    \b
+    graftlm train data.jsonl --model tiny-mistral --name my-skill
+    graftlm generate my-skill "…"
+    """
+    ctx.obj = debug
+
+
+def main() -> None:
+    """The console script: errors become sentences, and exit codes."""
+    debug = "--debug" in sys.argv
+    try:
+        sys.exit(cli(standalone_mode=False))
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # as 'graftlm … | head' does
+        sys.exit(0)
+    except Exception as error:
+        from graftlm.contracts.errors import GraftlmError
+
+        if debug or not isinstance(error, GraftlmError):
+            raise
+        for i, line in enumerate(str(error).splitlines()):
+            click.echo(f"Error: {line}" if i == 0 else line, err=True)
+        sys.exit(error.exit_code)

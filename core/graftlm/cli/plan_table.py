@@ -1,0 +1,38 @@
+"""A plan as people read it."""
+
+from __future__ import annotations
+
+import click
+
+from graftlm.contracts.plan import Plan
+
+from .tables import table
+
+
+def plan_table(plan: Plan) -> str:
+    """Data, model, parts with their verdicts, and the numbers."""
+    training, method = plan.training, plan.method
+    splits = ", ".join(f"{split.rows} {split.name}" for split in plan.data.splits)
+    scored = ", ".join(f"{e.name} ({e.role}, {e.rows} rows)" for e in plan.evaluations) or "nothing: there are no test rows"
+    facts = [
+        ("adapter", f"{plan.name} (a new version where the name is taken)"),
+        ("data", f"{splits} rows"),
+        ("model", f"{plan.model.name} ({plan.model.model_type}, {plan.model.weights} weights, {plan.model.source})"),
+        ("precision", f"{plan.dtype} on {plan.device}, {plan.attention} attention"),
+        ("tuned", f"{method.name}, rank {method.rank}, alpha {method.alpha:g}, dropout {method.dropout:g}, on {', '.join(method.target_modules)}"),
+        ("steps", f"{training.steps} of {training.batch_size} samples ({training.micro_batch} a forward pass), {training.epochs:g} epochs"),
+        ("learning rate", f"{training.learning_rate:g}, {training.schedule}, {training.warmup_steps} steps of warm-up, AdamW"),
+        ("length", f"at most {training.max_length} tokens a sample"),
+        ("validation", f"every {training.eval_every} steps" if plan.data.split("validation") else "none: there are no validation rows"),
+        ("scored", scored),
+        ("hash", plan.hash[:16]),
+    ]
+    suggested = [f"{name} {plan.settings[name]}" for name, origin in plan.origins.items() if origin == "model"]
+    if suggested:
+        facts.insert(-1, ("suggested", f"by the model: {', '.join(suggested)}"))
+    rows = [(p.kind, p.name, p.why, p.distribution, _verdict(p.verdict)) for p in plan.parts]
+    return f"{table(facts)}\n\n{table(rows, ('part', 'choice', 'why', 'from', 'verdict'))}"
+
+
+def _verdict(words: str) -> str:
+    return words if words == "ok" else click.style(words, fg="red")

@@ -1,0 +1,64 @@
+"""The flags of a run, made from the fields of RunConfig, so that no flag and no key can be missing."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graftlm.contracts.config import SETTINGS, RunConfig
+from graftlm.contracts.errors import UsageError
+
+F = typing.TypeVar("F", bound=Callable[..., Any])
+
+
+def run_options(command: F) -> F:
+    """Add DATA, every setting, ``--config`` and ``--set``."""
+    kinds = typing.get_type_hints(RunConfig)
+    for name, metadata in reversed(SETTINGS.items()):
+        if name != "data":
+            command = _option(name, metadata, kinds[name])(command)
+    command = click.option(
+        "--set", "assignments", multiple=True, metavar="KIND.NAME=VALUE", help="An option of a plugin, as method.use_rslora=true."
+    )(command)
+    command = click.option(
+        "--config", "config_file", type=click.Path(path_type=Path), help="YAML with the same keys; flags override it."
+    )(command)
+    return click.argument("data", required=False)(command)
+
+
+def _option(name: str, metadata: Mapping[str, Any], kind: Any) -> Callable[[F], F]:
+    wanted = next(t for t in typing.get_args(kind) if t is not types.NoneType)
+    flag = f"--{name.replace('_', '-')}"
+    default = metadata["default"]
+    stated = "" if default is None or wanted is bool else f" [default: {default}]"
+    text = f"{metadata['help']}.{stated}"
+    if wanted is bool:
+        text += f" [default: {'on' if default else 'off'}]"
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+    if metadata["choices"]:
+        return click.option(flag, name, metavar="|".join(metadata["choices"]), help=f"{metadata['help']}.{stated}")
+    shown = metadata["metavar"] or {int: "N", float: "X", str: "NAME"}[wanted]
+    return click.option(flag, name, type=wanted, metavar=shown, help=text)
+
+
+def run_config(data: str | None, config_file: Path | None, assignments: tuple[str, ...], flags: dict[str, Any]) -> RunConfig:
+    """Flags over the file over nothing."""
+    layers: dict[str, Any] = {}
+    if config_file is not None:
+        from graftlm.planning.config_file import read_config_file
+
+        layers = read_config_file(config_file)
+    layers |= {name: value for name, value in {"data": data, **flags}.items() if value is not None}
+    options = {kind: dict(values) for kind, values in (layers.get("options") or {}).items()}
+    for assignment in assignments:
+        place, equals, value = assignment.partition("=")
+        kind, dot, name = place.partition(".")
+        if not (equals and dot and kind and name):
+            raise UsageError(f"--set {assignment!r} is not of the form KIND.NAME=VALUE, as method.use_rslora=true")
+        options.setdefault(kind, {})[name] = value
+    return RunConfig(**{**layers, "options": options or None})

@@ -1,0 +1,113 @@
+"""RunConfig: what the user asked.
+
+Every field is a flag of the command line and a key of the YAML file; the help, the range and the stated default live
+here once. ``None`` means "not said": planning then takes the model's suggestion, or the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+AUTO = "auto"
+
+
+def _setting(
+    help: str,
+    *,
+    default: Any = None,
+    group: str = "Training",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    choices: tuple[str, ...] = (),
+    metavar: str = "",
+    plugin: str = "",
+) -> Any:
+    metadata = {
+        "help": help,
+        "default": default,
+        "group": group,
+        "minimum": minimum,
+        "maximum": maximum,
+        "above": above,
+        "choices": choices,
+        "metavar": metavar,
+        "plugin": plugin,
+    }
+    return field(default=None, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """What was asked of a run, unresolved."""
+
+    data: str | None = _setting("Data file to train on", group="Data", metavar="FILE")
+    val_data: str | None = _setting("Validation data, instead of a share of DATA", group="Data", metavar="FILE")
+    test_data: str | None = _setting("Test data, instead of a share of DATA", group="Data", metavar="FILE")
+    val_split: float | None = _setting(
+        "Share of DATA kept for validation", default=0.1, group="Data", minimum=0, maximum=0.9
+    )
+    test_split: float | None = _setting(
+        "Share of DATA kept for the final test", default=0.1, group="Data", minimum=0, maximum=0.9
+    )
+    format: str | None = _setting("Data format", default=AUTO, group="Data", plugin="format")
+    max_length: int | None = _setting("Longest sample, in tokens", default=1024, group="Data", minimum=8)
+
+    model: str | None = _setting(
+        "Base model: a built-in name, a folder, a hub id, or shape:NAME", group="Model", metavar="M"
+    )
+    revision: str | None = _setting("Revision of a hub model", group="Model", metavar="REV")
+    offline: bool | None = _setting("Use only what is on this machine", default=False, group="Model")
+    family: str | None = _setting("Model family", default=AUTO, group="Model", plugin="family")
+    template: str | None = _setting("Prompt template", default=AUTO, group="Model", plugin="template")
+    dtype: str | None = _setting(
+        "Precision of the base", default=AUTO, group="Model", choices=(AUTO, "fp32", "bf16", "fp16")
+    )
+    quantization: str | None = _setting(
+        "Quantization of the base", default="none", group="Model", plugin="quantization"
+    )
+
+    backend: str | None = _setting("What trains", default="peft", plugin="backend")
+    accelerator: str | None = _setting("Accelerators, joined by +", default="sdpa", plugin="accelerator")
+    method: str | None = _setting("Tuning method", default="lora", plugin="method")
+    device: str | None = _setting("Device", default=AUTO, choices=(AUTO, "cpu", "cuda", "mps"))
+    epochs: float | None = _setting("Passes over the training data", default=3.0, above=0)
+    max_steps: int | None = _setting("Optimizer steps, instead of epochs", minimum=1)
+    batch_size: int | None = _setting("Samples an optimizer step", default=16, minimum=1)
+    micro_batch: int | None = _setting("Samples a forward pass (a divisor of the batch size)", default=8, minimum=1)
+    learning_rate: float | None = _setting("Peak learning rate", default=2e-4, above=0, maximum=1)
+    schedule: str | None = _setting(
+        "Learning rate after the warm-up", default="cosine", choices=("cosine", "linear", "constant")
+    )
+    warmup: float | None = _setting("Share of the steps that warm up", default=0.03, minimum=0, maximum=1)
+    weight_decay: float | None = _setting("AdamW's weight decay", default=0.0, minimum=0, maximum=1)
+    max_grad_norm: float | None = _setting("Gradient norm to clip at", default=1.0, above=0)
+    seed: int | None = _setting("Seed of order and initial weights", default=0, minimum=0, maximum=2**31 - 1)
+    eval_every: int | None = _setting("Steps between validations (default: ten in a run)", minimum=1)
+
+    rank: int | None = _setting("LoRA rank", default=16, group="Method", minimum=1, maximum=4096)
+    alpha: float | None = _setting("LoRA alpha (scale = alpha / rank)", default=32.0, group="Method", above=0)
+    dropout: float | None = _setting("LoRA dropout", default=0.0, group="Method", minimum=0, maximum=0.95)
+    target_modules: str | None = _setting(
+        "attention, mlp, all-linear, or module names joined by commas", default=AUTO, group="Method", metavar="NAMES"
+    )
+
+    evaluator: str | None = _setting(
+        "Evaluators, joined by +", default="exact-match", group="Result", plugin="evaluator"
+    )
+    retention: bool | None = _setting(
+        "Score the built-in model's old skills before and after", default=True, group="Result"
+    )
+    name: str | None = _setting("Name of the adapter", group="Result", metavar="NAME")
+    out: str | None = _setting("Also write the adapter to this folder", group="Result", metavar="DIR")
+    options: Mapping[str, Mapping[str, Any]] | None = field(default=None, metadata={"help": "Options of plugins"})
+
+    def said(self) -> dict[str, Any]:
+        """The fields that the user gave."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+
+SETTINGS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(RunConfig) if f.name != "options"}
+"""Help, default, range and group of each setting, by name."""

@@ -1,0 +1,41 @@
+"""One tree of errors. A message is a sentence that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class GraftlmError(Exception):
+    """Anything that graftlm reports without a traceback. ``exit_code``: 2 for what the user can mend, 1 for a failure."""
+
+    exit_code = 2
+
+
+class UsageError(GraftlmError):
+    """A flag, a key or a combination of them that cannot be."""
+
+
+class DataError(GraftlmError):
+    """A data set, or a record in it, that cannot be used."""
+
+
+class ModelError(GraftlmError):
+    """A model that cannot be found, read or used."""
+
+
+class PluginError(GraftlmError):
+    """A plugin that is unknown, broken, ambiguous, or not available here."""
+
+
+class StoreError(GraftlmError):
+    """The adapter store, or an adapter in it."""
+
+
+class RunError(GraftlmError):
+    """A run that failed, or did something else than its plan says."""
+
+    exit_code = 1
+
+
+class Interrupted(GraftlmError):
+    """Stopped by the user. ``exit_code`` is 128 plus the signal, as a shell has it."""
+
+    exit_code = 130

@@ -1,0 +1,32 @@
+"""What the front hands to a worker besides the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainJob:
+    """A run. ``run`` is its folder's name, ``model`` the folder of the base's files, ``staged`` where the adapter goes."""
+
+    run: str
+    model: str
+    staged: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateJob:
+    """Prompts for a base (``model`` is its folder) with an adapter (``adapter`` is its folder, or empty)."""
+
+    model: str
+    weights: str
+    adapter: str
+    weights_digest: str
+    template: str
+    template_hash: str
+    device: str
+    dtype: str
+    attention: str
+    max_new_tokens: int
+    prompts: tuple[str, ...]
+    system: str = ""

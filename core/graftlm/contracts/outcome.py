@@ -1,0 +1,99 @@
+"""Outcome: what really happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A metric of one evaluation at one moment. ``n`` is the number of samples."""
+
+    evaluation: str
+    role: Literal["new", "old"]
+    metric: str
+    moment: Literal["before", "after"]
+    value: float
+    n: int
+    unit: str = "fraction"
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effective:
+    """What ran, as measured in the worker, never as asked. Counts are of modules and of scalars."""
+
+    device: str
+    dtype: str
+    attention: str
+    backend: str
+    linear_layers: int
+    quantized_layers: int
+    adapted_layers: int
+    adapted_modules: Mapping[str, int]
+    trainable_parameters: int
+    total_parameters: int
+    packing: bool
+    loss: str
+    batch_size: int
+    micro_batch: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was proved of the staged adapter.
+
+    ``effect``: largest absolute difference of logits with and without the adapter. ``reload``: the same between the
+    adapter in memory and the one reloaded from the staged files. ``base_before`` and ``base_after``: digests of the
+    base's weights.
+    """
+
+    effect: float
+    reload: float
+    base_before: str
+    base_after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingCounts:
+    """Rows and tokens of the training split; ``too_long`` and ``nothing_trained`` rows were left out."""
+
+    rows: int
+    used: int
+    too_long: int
+    nothing_trained: int
+    tokens: int
+    trained_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """``losses`` are mean nats a trained token, one an optimizer step; ``validation`` are (step, loss) pairs.
+
+    ``seconds`` is the time in the training loop, ``tokens_per_second`` real (non-padding) tokens in it.
+    ``adapter`` is ``name@version`` once published; ``staged`` the folder of the staged adapter, ``digest`` its digest.
+    """
+
+    run: str
+    plan_hash: str
+    first_loss: float
+    losses: tuple[float, ...]
+    validation: tuple[tuple[int, float], ...]
+    tokens: int
+    seconds: float
+    tokens_per_second: float
+    total_seconds: float
+    encoding: EncodingCounts
+    effective: Effective
+    proof: Proof
+    scores: tuple[Score, ...]
+    staged: str
+    digest: str
+    adapter: str = ""
+
+    def score(self, evaluation: str, metric: str, moment: str) -> Score | None:
+        wanted = (evaluation, metric, moment)
+        return next((s for s in self.scores if (s.evaluation, s.metric, s.moment) == wanted), None)

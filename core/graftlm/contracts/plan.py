@@ -1,0 +1,157 @@
+"""Plan: what will happen. Resolved without torch; equal hashes mean the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .model import FamilyFacts
+from .situation import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A chosen plugin. ``why``: asked, default, suggested by the model, detected, …; ``problems`` speak against it."""
+
+    kind: str
+    name: str
+    why: str
+    distribution: str
+    version: str = ""
+    target: str = ""
+    problems: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        return "; ".join(self.problems) or "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Rows of one split: where they come from, how many, and a digest of their contents in order."""
+
+    name: Literal["train", "validation", "test"]
+    path: str
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPlan:
+    """``share`` splits DATA by a hash of each row's content: adding rows moves no old one."""
+
+    format: str
+    splits: tuple[Split, ...]
+    val_split: float
+    test_split: float
+
+    def split(self, name: str) -> Split | None:
+        return next((s for s in self.splits if s.name == name), None)
+
+    @property
+    def digest(self) -> str:
+        return "+".join(f"{s.name}:{s.digest}" for s in self.splits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlan:
+    """``folder`` holds the small files; the weights may still have to be fetched. ``digest`` covers the small files."""
+
+    reference: str
+    name: str
+    source: str
+    folder: str
+    revision: str
+    model_type: str
+    family: str
+    weights: Literal["files", "random"]
+    digest: str
+    facts: FamilyFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplatePlan:
+    """``hash`` is of the template's rendering of a fixed corpus: two templates with one hash render alike."""
+
+    name: str
+    hash: str
+    end_token: str
+    stop_tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """The numbers of the optimisation. ``steps`` counts optimizer steps; ``warmup_steps`` are the first of them."""
+
+    epochs: float
+    steps: int
+    batch_size: int
+    micro_batch: int
+    learning_rate: float
+    schedule: str
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float
+    seed: int
+    eval_every: int
+    max_length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodPlan:
+    """``target_modules`` are module names (last parts of their paths), each of which must match."""
+
+    name: str
+    keeps: Literal["adapter", "overlay"]
+    rank: int
+    alpha: float
+    dropout: float
+    target_modules: tuple[str, ...]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Something that is scored before and after: the new skill on its test rows, or an old skill of the base."""
+
+    name: str
+    role: Literal["new", "old"]
+    path: str
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that a worker needs. ``settings`` are the resolved settings by name, ``origins`` where each is from."""
+
+    version: str
+    hash: str
+    name: str
+    data: DataPlan
+    model: ModelPlan
+    template: TemplatePlan
+    training: TrainingPlan
+    method: MethodPlan
+    parts: tuple[Part, ...]
+    evaluations: tuple[Evaluation, ...]
+    device: str
+    dtype: str
+    attention: str
+    environment: str
+    probe: Probe
+    settings: Mapping[str, Any]
+    origins: Mapping[str, str]
+    options: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return tuple(f"{p.kind} {p.name}: {problem}" for p in self.parts for problem in p.problems)
+
+    def part(self, kind: str) -> Part:
+        """The first chosen plugin of a kind."""
+        return next(p for p in self.parts if p.kind == kind)
+
+    def all_parts(self, kind: str) -> tuple[Part, ...]:
+        return tuple(p for p in self.parts if p.kind == kind)

@@ -1,0 +1,58 @@
+"""AdapterRecord: what the store says of an adapter. Written once, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .outcome import Effective, Proof, Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseModel:
+    """The base that the adapter fits. ``weights_digest`` is of its tensors as they were trained on."""
+
+    reference: str
+    name: str
+    source: str
+    revision: str
+    files_digest: str
+    weights_digest: str
+    dtype: str
+    model_type: str
+    family: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterRecord:
+    """``digest`` names the stored files; ``created`` is UTC in ISO 8601."""
+
+    name: str
+    version: int
+    kind: Literal["adapter", "overlay"]
+    digest: str
+    created: str
+    run: str
+    base: BaseModel
+    template: str
+    template_hash: str
+    tokenizer_hash: str
+    quantization: str
+    method: str
+    hyperparameters: Mapping[str, Any]
+    data_digest: str
+    split_rows: Mapping[str, int]
+    plan_hash: str
+    effective: Effective
+    proof: Proof
+    scores: tuple[Score, ...]
+    final_loss: float
+    validation_loss: float | None
+    device: str
+    graftlm: str
+    parents: tuple[str, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@{self.version}"

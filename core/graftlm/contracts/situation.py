@@ -1,0 +1,46 @@
+"""What a compatibility predicate is given: facts, never names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .model import FamilyFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One device: ``type`` as torch names it, memory in bytes, CUDA compute capability where it has one."""
+
+    type: str
+    name: str = ""
+    memory: int = 0
+    compute_capability: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What a worker of an environment said of its machine."""
+
+    python: str
+    versions: Mapping[str, str]
+    devices: tuple[Device, ...]
+    dtypes: tuple[str, ...] = ()
+
+    @property
+    def device_types(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(d.type for d in self.devices))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """The run as far as it is resolved when a plugin is asked whether it can take part."""
+
+    facts: FamilyFacts
+    config: Mapping[str, Any]
+    probe: Probe
+    device: str
+    dtype: str
+    quantization_bits: int = 0
+    method_keeps: str = "adapter"

@@ -1,0 +1,53 @@
+"""What every contribution of a plugin has in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+OptionType = Literal["int", "float", "str", "bool", "list"]
+OptionValue = int | float | str | bool | tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A setting of a plugin, given as ``--set KIND.NAME=VALUE`` or in YAML.
+
+    ``minimum`` and ``maximum`` are inclusive. A ``list`` is written with commas.
+    """
+
+    name: str
+    type: OptionType
+    default: OptionValue
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """Something that must be there when a plugin is selected; data until then.
+
+    ``version`` is a range as pip writes it (``>=0.21,<0.22``). ``extra`` is the extra of graftlm that installs it.
+    ``device`` is a torch device type that the probe must have seen, with at least ``compute_capability`` there.
+    """
+
+    distribution: str = ""
+    version: str = ""
+    extra: str = ""
+    device: str = ""
+    compute_capability: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A contribution. ``name`` is the value of the flag that selects it; ``summary`` is one line."""
+
+    kind: ClassVar[str] = ""
+
+    name: str
+    summary: str
+    aliases: tuple[str, ...] = ()
+    requires: tuple[Requirement, ...] = ()
+    options: tuple[Option, ...] = ()

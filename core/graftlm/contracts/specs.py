@@ -1,0 +1,191 @@
+"""What the hooks return: one frozen dataclass for each kind of plugin.
+
+Heavy code is named by a *target*, ``"module:attribute"``, resolved in the worker only when it was selected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from .conversation import Conversation, RenderOptions, Span
+from .model import FamilyFacts, ModelDescription, ModelRequest
+from .situation import Situation
+from .spec import Spec
+
+Record = Mapping[str, Any]
+
+
+def anywhere(situation: Situation) -> Sequence[str]:
+    """The predicate of a plugin that works in every situation: no reasons against."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFormat(Spec):
+    """How records of one shape become conversations.
+
+    ``recognises(record)`` looks at field names and types only. ``parse(record)`` raises ``DataError`` with the reason,
+    without the place, which the reader adds.
+    """
+
+    kind: ClassVar[str] = "format"
+    recognises: Callable[[Record], bool]
+    parse: Callable[[Record], Conversation]
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptTemplate(Spec):
+    """How a conversation becomes text.
+
+    ``render`` returns spans that concatenate to the text. ``control_tokens`` are all that it emits as control spans.
+    ``end_token`` ends an answer, and is supervised; ``own_end`` is False where the model's own template lacks it.
+    ``stop_tokens`` end a generation; those that a tokenizer lacks are left out.
+    """
+
+    kind: ClassVar[str] = "template"
+    render: Callable[[Conversation, RenderOptions], Sequence[Span]]
+    control_tokens: tuple[str, ...]
+    end_token: str
+    own_end: bool = True
+    stop_tokens: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource(Spec):
+    """Where models come from.
+
+    ``accepts(request)`` is cheap and reads no network. ``describe(request)`` brings the small files (config,
+    tokenizer, chat template); ``fetch(request, description)`` brings the weights and returns their folder. Both raise
+    ``ModelError`` with what to do. Sources are asked in the order of ``rank``, lowest first.
+    """
+
+    kind: ClassVar[str] = "source"
+    accepts: Callable[[ModelRequest], bool]
+    describe: Callable[[ModelRequest], ModelDescription]
+    fetch: Callable[[ModelRequest, ModelDescription], Path]
+    rank: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFamily(Spec):
+    """Architectures that share their facts.
+
+    ``facts(config)`` takes a ``config.json`` as a dict. ``template(description)`` names the prompt template of a model.
+    """
+
+    kind: ClassVar[str] = "family"
+    model_types: tuple[str, ...]
+    facts: Callable[[Mapping[str, Any]], FamilyFacts]
+    template: Callable[[ModelDescription], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization(Spec):
+    """How the frozen weights are stored.
+
+    ``target`` resolves to a ``Quantizer`` (see the service protocols). ``bits`` is per weight; 0 leaves the dtype.
+    """
+
+    kind: ClassVar[str] = "quantization"
+    bits: int
+    target: str
+    supports: Callable[[Situation], Sequence[str]] = anywhere
+
+
+Stage = Literal["import", "load", "model", "adapter", "step"]
+STAGES: tuple[Stage, ...] = ("import", "load", "model", "adapter", "step")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator(Spec):
+    """Something that makes training faster and computes the same.
+
+    ``claims`` are what it replaces ("attention", "loss", "linear"): two accelerators with one claim exclude each other.
+    ``patches`` maps a stage to a target: a context manager factory that takes a ``PatchContext`` and restores what it
+    changed; ``process_wide`` says that it cannot. ``attention`` is the implementation to ask transformers for.
+    """
+
+    kind: ClassVar[str] = "accelerator"
+    claims: tuple[str, ...]
+    patches: Mapping[Stage, str]
+    attention: str = ""
+    process_wide: bool = False
+    supports: Callable[[Situation], Sequence[str]] = anywhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningMethod(Spec):
+    """What is trained. ``keeps``: a PEFT ``adapter``, or an ``overlay`` of changed base tensors.
+
+    ``target`` resolves to a ``Tuner``, which prepares the model and says what is adapted.
+    """
+
+    kind: ClassVar[str] = "method"
+    keeps: Literal["adapter", "overlay"]
+    target: str
+    supports: Callable[[Situation], Sequence[str]] = anywhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A virtual environment that a backend needs for itself (see ``graftlm envs``)."""
+
+    name: str
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    python: str = ">=3.11"
+    variables: Mapping[str, str] | None = None
+    download_mb: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend(Spec):
+    """What trains. ``target`` resolves to a ``Trainer``: a callable that takes a ``TrainingContext``.
+
+    ``environment`` is None where the base environment serves.
+    """
+
+    kind: ClassVar[str] = "backend"
+    target: str
+    environment: Environment | None = None
+    supports: Callable[[Situation], Sequence[str]] = anywhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendPreset(Spec):
+    """A name for a combination: ``--backend NAME`` means this backend with these accelerators."""
+
+    kind: ClassVar[str] = "backend"
+    backend: str
+    accelerators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A figure that an evaluator gives. ``unit``: "fraction", "nats per token", …"""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluator(Spec):
+    """How answers are scored. ``target`` resolves to a callable from an ``EvaluationContext`` to ``Scores``."""
+
+    kind: ClassVar[str] = "evaluator"
+    metrics: tuple[Metric, ...]
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Spec):
+    """A command of the CLI: ``target`` resolves to a click command when it is called."""
+
+    kind: ClassVar[str] = "command"
+    target: str

@@ -1,0 +1,1 @@
+"""From files to conversations, in the front: no torch here."""

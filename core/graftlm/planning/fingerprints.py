@@ -1,0 +1,52 @@
+"""Digests of what a plan depends on: the model's files, the template, graftlm's own code."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from graftlm.contracts.conversation import Conversation, Message, RenderOptions
+from graftlm.contracts.model import ModelDescription
+from graftlm.contracts.serial import digest, file_digest
+from graftlm.contracts.specs import PromptTemplate
+
+SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+CORPUS = tuple(
+    Conversation(tuple(Message(role, words) for role, words in turns))  # type: ignore[arg-type]
+    for turns in (
+        [("user", "One?")],
+        [("user", "One?"), ("assistant", "1")],
+        [("system", "Count."), ("user", "One?"), ("assistant", "1"), ("user", "Two?"), ("assistant", "2\n\n")],
+        [("user", "One?"), ("assistant", "<think>\nhm\n</think>\n\n1"), ("user", "  Two?\n\nThree?")],
+    )
+)
+
+
+def template_hash(template: PromptTemplate) -> str:
+    """Of the spans that a fixed corpus is rendered into, with and without a generation prompt."""
+    spans = [
+        template.render(conversation, RenderOptions(generation_prompt=prompt))
+        for conversation in CORPUS
+        for prompt in (False, True)
+    ]
+    return digest([spans, template.stop_tokens])[:16]
+
+
+def model_digest(model: ModelDescription) -> str:
+    """Of the small files, and of the weights' names and sizes (their contents are digested when they are loaded)."""
+    small = {name: file_digest(model.folder / name) for name in SMALL_FILES if (model.folder / name).is_file()}
+    weights = {p.name: p.stat().st_size for p in sorted(model.folder.glob("*.safetensors"))}
+    return digest([model.model_type, model.revision, small, weights if model.source != "hub" else model.revision])[:16]
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Of graftlm's own sources."""
+    whole = hashlib.sha256()
+    for package in ("graftlm", "graftlm_plugins", "graftlm_registry"):
+        root = Path(str(files(package)))
+        for path in sorted(root.rglob("*.py")):
+            whole.update(f"{package}/{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return whole.hexdigest()[:16]

@@ -1,0 +1,56 @@
+"""What a worker says of its machine, kept on disk and asked again when interpreter, packages or devices change."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from graftlm.contracts.errors import GraftlmError, RunError
+from graftlm.contracts.serial import from_json, to_json
+from graftlm.contracts.situation import Probe
+from graftlm.contracts.versions import versions
+from graftlm_registry.home import home
+
+PATIENCE = 180  # seconds
+
+
+def signature() -> str:
+    """Changes when the interpreter, a watched package or the machine's devices do."""
+    devices = sorted(str(p) for p in Path("/dev").glob("nvidia*")) if Path("/dev").is_dir() else []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    facts = [sys.executable, sys.version, versions(), devices, visible]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def probe() -> Probe:
+    """The kept answer, or a new one (it takes as long as importing torch)."""
+    kept = home() / "probes" / f"{signature()}.json"
+    if kept.is_file():
+        try:
+            return from_json(kept.read_bytes(), Probe, str(kept))
+        except GraftlmError:
+            pass  # of an older form: ask again
+    found = _ask()
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        fresh = kept.with_suffix(f".{os.getpid()}")
+        fresh.write_bytes(to_json(found))
+        fresh.replace(kept)
+    except OSError:
+        pass  # only a later start is slower
+    return found
+
+
+def _ask() -> Probe:
+    command = [sys.executable, "-m", "graftlm.worker", "--probe"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        raise RunError(f"the device probe did not answer within {PATIENCE} s ({' '.join(command)})") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RunError(f"the device probe failed: {last} (run it yourself: {' '.join(command)})")
+    return from_json(done.stdout.strip().splitlines()[-1], Probe, "the device probe's answer")

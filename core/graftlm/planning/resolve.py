@@ -1,0 +1,265 @@
+"""``resolve``: the one function that turns a RunConfig into a Plan."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from graftlm import __version__
+from graftlm.contracts.config import AUTO, RunConfig
+from graftlm.contracts.errors import UsageError
+from graftlm.contracts.model import FamilyFacts, ModelDescription
+from graftlm.contracts.plan import (
+    DataPlan,
+    Evaluation,
+    MethodPlan,
+    ModelPlan,
+    Plan,
+    Split,
+    TemplatePlan,
+    TrainingPlan,
+)
+from graftlm.contracts.serial import digest, file_digest, to_builtins
+from graftlm.contracts.situation import Probe, Situation
+from graftlm.contracts.specs import DataFormat, PromptTemplate
+from graftlm.data.splits import SplitRequest, effective_shares, survey
+from graftlm_registry.adapters.names import check_name
+from graftlm_registry.plugins import Registry
+from graftlm_registry.suggestions import unknown
+
+from . import base_model, fingerprints, selection
+from .plugin_options import plugin_options
+from .probing import probe as ask_probe
+from .settings import Settings, settle
+
+
+def resolve(config: RunConfig, registry: Registry) -> Plan:
+    """What will happen. Raises where a name is unknown or settings exclude each other; what merely speaks against a
+    chosen part stands in ``Plan.problems``.
+    """
+    data, model = _needed(config)
+    asked = base_model.request(model, config.revision or "", bool(config.offline))
+    source, description = base_model.describe(asked, registry)
+    settings = settle(config, description.suggestions)
+    family = base_model.family_of(description, settings["family"], registry)
+    facts = family.facts(description.config)
+    template = registry.get(
+        PromptTemplate, family.template(description) if settings["template"] == AUTO else settings["template"]
+    )
+    chosen = selection.select(settings, registry)
+    options = plugin_options(chosen.specs, config.options or {})
+    data_plan, data_format = _data(Path(data), settings, registry)
+    probe = ask_probe()
+    device = _device(settings, probe)
+    dtype = _dtype(settings, probe, device)
+    situation = Situation(
+        facts=facts,
+        config=description.config,
+        probe=probe,
+        device=device,
+        dtype=dtype,
+        quantization_bits=chosen.quantization.bits,
+        method_keeps=chosen.method.keeps,
+    )
+    parts = (
+        selection.part(data_format, "detected" if settings["format"] == AUTO else "asked", registry),
+        selection.part(template, "family" if settings["template"] == AUTO else "asked", registry),
+        selection.part(source, "reference", registry),
+        selection.part(family, "model_type" if settings["family"] == AUTO else "asked", registry),
+        *selection.parts(chosen, situation, registry),
+    )
+    plan = Plan(
+        version=__version__,
+        hash="",
+        name=check_name(settings["name"] or _name(Path(data).stem)),
+        data=data_plan,
+        model=ModelPlan(
+            reference=_absolute(model, description),
+            name=description.name,
+            source=source.name,
+            folder=str(description.folder),
+            revision=description.revision,
+            model_type=description.model_type,
+            family=family.name,
+            weights=description.weights,
+            digest=fingerprints.model_digest(description),
+            facts=facts,
+        ),
+        template=TemplatePlan(
+            name=template.name,
+            hash=fingerprints.template_hash(template),
+            end_token=template.end_token,
+            stop_tokens=template.stop_tokens,
+        ),
+        training=_training(settings, description, data_plan.splits[0].rows),
+        method=MethodPlan(
+            name=chosen.method.name,
+            keeps=chosen.method.keeps,
+            rank=settings["rank"],
+            alpha=settings["alpha"],
+            dropout=settings["dropout"],
+            target_modules=_targets(settings["target_modules"], facts),
+            options=options.get("method", {}),
+        ),
+        parts=parts,
+        evaluations=_evaluations(Path(data), data_plan, settings, description),
+        device=device,
+        dtype=dtype,
+        attention=chosen.attention,
+        environment=chosen.backend.environment.name if chosen.backend.environment else "",
+        probe=probe,
+        settings={name: value for name, value in settings.values.items() if value is not None},
+        origins=settings.origins,
+        options=options,
+    )
+    return _sealed(plan)
+
+
+def _needed(config: RunConfig) -> tuple[str, str]:
+    if not config.data:
+        raise UsageError("no data: give a file, as in 'graftlm train data.jsonl --model tiny-mistral'")
+    if not config.model:
+        raise UsageError("no model: give --model (a built-in name, a folder, a hub id, or shape:NAME)")
+    return config.data, config.model
+
+
+def _name(stem: str) -> str:
+    """A name for the adapter made of the data file's."""
+    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:64].strip("-") or "adapter"
+
+
+def _absolute(reference: str, description: ModelDescription) -> str:
+    return str(description.folder) if description.source == "folder" else reference
+
+
+def split_request(settings: Mapping[str, Any]) -> SplitRequest:
+    """The files and shares of a run."""
+    paths = {name: Path(settings[name]) if settings.get(name) else None for name in ("val_data", "test_data")}
+    return SplitRequest(
+        data=Path(settings["data"]),
+        val_data=paths["val_data"],
+        test_data=paths["test_data"],
+        val_split=settings["val_split"],
+        test_split=settings["test_split"],
+    )
+
+
+def _data(path: Path, settings: Settings, registry: Registry) -> tuple[DataPlan, DataFormat]:
+    request = split_request(settings.values)
+    val, test = effective_shares(request)
+    if val + test >= 1:
+        raise UsageError(f"--val-split {val:g} and --test-split {test:g} leave nothing to train on")
+    chosen = None if settings["format"] == AUTO else registry.get(DataFormat, settings["format"])
+    formats = list(registry.all(DataFormat))
+    data_format, splits = survey(request, chosen, formats)
+    return DataPlan(format=data_format.name, splits=splits, val_split=val, test_split=test), data_format
+
+
+def _device(settings: Settings, probe: Probe) -> str:
+    wanted: str = settings["device"]
+    if wanted == AUTO:
+        return "cuda" if "cuda" in probe.device_types else "cpu"
+    if wanted not in probe.device_types:
+        raise UsageError(f"--device {wanted}: this machine has only {', '.join(probe.device_types)}")
+    return wanted
+
+
+def _dtype(settings: Settings, probe: Probe, device: str) -> str:
+    """``auto``: bf16 on a GPU that has it, fp32 elsewhere."""
+    wanted: str = settings["dtype"]
+    if wanted == AUTO:
+        return "bf16" if device == "cuda" and "bf16" in probe.dtypes else "fp32"
+    if wanted == "fp16" and device == "cpu":
+        raise UsageError("--dtype fp16 trains on a GPU only: use bf16 or fp32 on a CPU")
+    if wanted not in probe.dtypes:
+        raise UsageError(f"--dtype {wanted}: this machine has only {', '.join(probe.dtypes)}")
+    return wanted
+
+
+def _training(settings: Settings, description: ModelDescription, rows: int) -> TrainingPlan:
+    batch: int = settings["batch_size"]
+    micro: int = settings["micro_batch"]
+    if not settings.asked("micro_batch"):
+        micro = max(n for n in range(1, min(micro, batch) + 1) if batch % n == 0)
+    if batch % micro:
+        raise UsageError(f"--batch-size {batch} is not a multiple of --micro-batch {micro}")
+    steps = settings["max_steps"] or math.ceil(rows * settings["epochs"] / batch)
+    return TrainingPlan(
+        epochs=round(steps * batch / rows, 4),
+        steps=steps,
+        batch_size=batch,
+        micro_batch=micro,
+        learning_rate=settings["learning_rate"],
+        schedule=settings["schedule"],
+        warmup_steps=math.ceil(steps * settings["warmup"]),
+        weight_decay=settings["weight_decay"],
+        max_grad_norm=settings["max_grad_norm"],
+        seed=settings["seed"],
+        eval_every=settings["eval_every"] or max(1, steps // 10),
+        max_length=_max_length(settings, description),
+    )
+
+
+def _max_length(settings: Settings, description: ModelDescription) -> int:
+    wanted: int = settings["max_length"]
+    context = description.config.get("max_position_embeddings")
+    if not isinstance(context, int) or wanted <= context:
+        return wanted
+    if settings.asked("max_length"):
+        raise UsageError(f"--max-length {wanted} is longer than the {context} positions of {description.name}")
+    return context
+
+
+def _targets(wanted: str, facts: FamilyFacts) -> tuple[str, ...]:
+    groups = {
+        AUTO: facts.default_targets,
+        "attention": facts.attention,
+        "mlp": facts.mlp,
+        "all-linear": facts.attention + facts.mlp,
+    }
+    if wanted in groups:
+        return groups[wanted]
+    known = facts.attention + facts.mlp
+    names = tuple(part.strip() for part in wanted.split(","))
+    for name in names:
+        if name not in known:
+            raise UsageError(unknown("target module", name, (*known, "attention", "mlp", "all-linear")))
+    return tuple(dict.fromkeys(names))
+
+
+def _evaluations(
+    data: Path, data_plan: DataPlan, settings: Settings, description: ModelDescription
+) -> tuple[Evaluation, ...]:
+    found = []
+    test: Split | None = data_plan.split("test")
+    if test is not None:
+        found.append(Evaluation(name=_name(data.stem), role="new", path="", rows=test.rows, digest=test.digest))
+    if settings["retention"]:
+        for name, path in description.suites.items():
+            with path.open(encoding="utf-8") as file:
+                rows = sum(1 for _ in file)
+            found.append(
+                Evaluation(name=name, role="old", path=str(path), rows=rows, digest=file_digest(path)[:16])
+            )
+    return tuple(found)
+
+
+def _sealed(plan: Plan) -> Plan:
+    """The plan with its hash: of the work, not of names and places."""
+    work = [
+        [(s.name, s.rows, s.digest) for s in plan.data.splits],
+        plan.model.digest,
+        plan.model.facts,
+        plan.template,
+        plan.training,
+        plan.method,
+        [(p.kind, p.name, p.distribution, p.version) for p in plan.parts],
+        [(e.role, e.digest) for e in plan.evaluations],
+        [plan.device, plan.dtype, plan.attention, plan.environment, plan.options],
+        [plan.probe.versions, fingerprints.code_digest()],
+    ]
+    return replace(plan, hash=digest(to_builtins(work)))

@@ -1,0 +1,74 @@
+"""Layers of settings become one: what was asked, what the model suggests, what is the default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graftlm.contracts.config import SETTINGS, RunConfig
+from graftlm.contracts.errors import UsageError
+from graftlm_registry.suggestions import unknown
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Resolved settings by name, and where each is from: ``asked``, ``model`` or ``default``."""
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def asked(self, name: str) -> bool:
+        return self.origins[name] == "asked"
+
+
+def settle(config: RunConfig, suggestions: Mapping[str, Any]) -> Settings:
+    """``suggestions`` are the model's, by setting name; asking for epochs or steps puts its own duration aside."""
+    check(config)
+    said = config.said()
+    if "epochs" in said or "max_steps" in said:
+        suggestions = {name: v for name, v in suggestions.items() if name not in ("epochs", "max_steps")}
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, metadata in SETTINGS.items():
+        if name in said:
+            values[name], origins[name] = said[name], "asked"
+        elif name in suggestions:
+            values[name], origins[name] = suggestions[name], "model"
+        else:
+            values[name], origins[name] = metadata["default"], "default"
+    return Settings(values, origins)
+
+
+def check(config: RunConfig) -> None:
+    """Types, ranges, and settings that exclude each other; ``UsageError`` names the flag."""
+    for name, value in config.said().items():
+        if name != "options":
+            _in_range(flag(name), value, SETTINGS[name])
+    both = (("epochs", "max_steps"), ("val_split", "val_data"), ("test_split", "test_data"))
+    for one, other in both:
+        if getattr(config, one) is not None and getattr(config, other) is not None:
+            raise UsageError(f"{flag(one)} and {flag(other)} exclude each other: give one of them")
+
+
+def _in_range(what: str, value: Any, limits: Mapping[str, Any]) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{what} is {value}, and must be a finite number")
+    if limits.get("choices") and value not in limits["choices"]:
+        raise UsageError(f"{what}: {unknown('value', str(value), limits['choices'])}")
+    for name, wrong, words in (
+        ("minimum", lambda limit: value < limit, "at least"),
+        ("maximum", lambda limit: value > limit, "at most"),
+        ("above", lambda limit: value <= limit, "more than"),
+    ):
+        limit = limits.get(name)
+        if limit is not None and wrong(limit):
+            raise UsageError(f"{what} is {value:g}, and must be {words} {limit:g}")

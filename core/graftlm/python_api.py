@@ -1,0 +1,42 @@
+"""The Python API: the same values and the same words as the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from graftlm_registry.plugins import registry
+from graftlm_registry.suggestions import unknown
+
+from .contracts.config import SETTINGS, RunConfig
+from .contracts.errors import UsageError
+from .contracts.outcome import Outcome
+from .contracts.plan import Plan
+from .planning import resolve
+from .running.answer import answer
+from .running.train import carry_out
+
+
+def plan(**settings: Any) -> Plan:
+    """What ``train`` with the same settings will do. Settings are the flags' names: ``plan(data=…, model=…)``."""
+    return resolve(_config(settings), registry())
+
+
+def train(**settings: Any) -> Outcome:
+    """Train an adapter and publish it; ``outcome.adapter`` is its ``name@version``."""
+    config = _config(settings)
+    out = Path(config.out) if config.out else None
+    return carry_out(resolve(config, registry()), registry(), lambda event: None, out=out).outcome
+
+
+def generate(name: str, prompt: str, *, max_new_tokens: int = 256) -> str:
+    """The greedy answer of an adapter or a model to one prompt."""
+    return answer(name, [prompt], registry(), lambda event: None, max_new_tokens)[0]
+
+
+def _config(settings: dict[str, Any]) -> RunConfig:
+    for name in settings:
+        if name not in SETTINGS and name != "options":
+            raise UsageError(unknown("setting", name, SETTINGS))
+    paths = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    return RunConfig(**paths)

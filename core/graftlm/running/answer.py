@@ -1,0 +1,102 @@
+"""Answers from a base model, or through an adapter of the store."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from graftlm.contracts.errors import ModelError, StoreError
+from graftlm.contracts.job import GenerateJob
+from graftlm.contracts.record import AdapterRecord
+from graftlm.contracts.serial import file_digest, to_json
+from graftlm.contracts.specs import PromptTemplate
+from graftlm.planning import base_model, fingerprints
+from graftlm.planning.probing import probe
+from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters.names import PATTERN
+from graftlm_registry.plugins import Registry
+
+from .worker_process import OnEvent, run_worker
+
+
+def answer(name: str, prompts: Sequence[str], registry: Registry, on_event: OnEvent, max_new_tokens: int) -> list[str]:
+    """Greedy answers of ``name``, an adapter (``name`` or ``name@version``) or else a model."""
+    store = open_store()
+    record = store.get(name) if _is_adapter(name) else None
+    job = _adapter_job(record, store.path(name), registry) if record else _model_job(name, registry)
+    job = replace(job, prompts=tuple(prompts), max_new_tokens=max_new_tokens)
+    folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
+    try:
+        (folder / "job.json").write_bytes(to_json(job))
+        return list(run_worker("generate", folder, on_event)["answers"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_adapter(name: str) -> bool:
+    """An adapter of the store comes first; a name that is neither is looked up as a model, whose error names both."""
+    bare = name.partition("@")[0]
+    return PATTERN.fullmatch(bare) is not None and bare in open_store().names()
+
+
+def _adapter_job(record: AdapterRecord, adapter: Path, registry: Registry) -> GenerateJob:
+    """Refuses a base, a tokenizer or a template that is not the record's."""
+    if record.kind != "adapter":
+        raise StoreError(f"{record.reference} is an overlay of a whole model, which cannot be generated from yet")
+    reference = record.base.reference
+    asked = base_model.request(reference, record.base.revision)
+    source, description = base_model.describe(asked, registry)
+    folder = source.fetch(asked, description)
+    if file_digest(folder / "tokenizer.json") != record.tokenizer_hash:
+        raise StoreError(f"the tokenizer of {reference} is not the one that {record.reference} was trained with")
+    template = registry.get(PromptTemplate, record.template)
+    if fingerprints.template_hash(template) != record.template_hash:
+        raise StoreError(
+            f"the template '{record.template}' renders otherwise than when {record.reference} was trained: "
+            "use the version of graftlm, or of the plugin, that trained it"
+        )
+    return GenerateJob(
+        model=str(folder),
+        weights=description.weights,
+        adapter=str(adapter),
+        weights_digest=record.base.weights_digest,
+        template=record.template,
+        template_hash=record.template_hash,
+        device=_device(),
+        dtype=record.base.dtype,
+        attention=record.effective.attention,
+        max_new_tokens=0,
+        prompts=(),
+    )
+
+
+def _model_job(name: str, registry: Registry) -> GenerateJob:
+    asked = base_model.request(name)
+    try:
+        source, description = base_model.describe(asked, registry)
+    except ModelError as error:
+        adapters = ", ".join(open_store().names()) or "none"
+        raise ModelError(f"{name} is neither an adapter (there are: {adapters}) nor a model: {error}") from None
+    family = base_model.family_of(description, "auto", registry)
+    template = registry.get(PromptTemplate, family.template(description))
+    device = _device()
+    return GenerateJob(
+        model=str(source.fetch(asked, description)),
+        weights=description.weights,
+        adapter="",
+        weights_digest="",
+        template=template.name,
+        template_hash=fingerprints.template_hash(template),
+        device=device,
+        dtype="bf16" if device == "cuda" and "bf16" in probe().dtypes else "fp32",
+        attention="sdpa",
+        max_new_tokens=0,
+        prompts=(),
+    )
+
+
+def _device() -> str:
+    return "cuda" if "cuda" in probe().device_types else "cpu"

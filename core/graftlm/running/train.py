@@ -1,0 +1,159 @@
+"""A training run, from a plan to a published adapter."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from graftlm import __version__
+from graftlm.contracts.errors import Interrupted, PluginError, StoreError, UsageError
+from graftlm.contracts.job import TrainJob
+from graftlm.contracts.outcome import Outcome
+from graftlm.contracts.plan import Plan
+from graftlm.contracts.record import AdapterRecord, BaseModel
+from graftlm.contracts.serial import file_digest, from_json, to_json
+from graftlm.contracts.specs import DataFormat
+from graftlm.data.splits import write_splits
+from graftlm.planning import base_model
+from graftlm.planning.resolve import split_request
+from graftlm_registry.adapters import open_store
+from graftlm_registry.home import home
+from graftlm_registry.plugins import Registry
+
+from .worker_process import OnEvent, run_worker
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished run: its outcome, the published record, and the run's folder."""
+
+    outcome: Outcome
+    record: AdapterRecord
+    run: Path
+
+
+def refuse(plan: Plan) -> None:
+    """Raise where something speaks against the plan."""
+    if plan.problems:
+        raise PluginError("\n".join(plan.problems))
+
+
+def carry_out(
+    plan: Plan,
+    registry: Registry,
+    on_event: OnEvent,
+    *,
+    out: Path | None = None,
+    also: Callable[[Plan, Outcome, Path], None] | None = None,
+) -> Trained:
+    """Run the plan in a worker and publish the adapter; ``also`` may add files to the run's folder before that.
+
+    A run that fails or is stopped publishes nothing; its staged adapter is removed, its log is kept.
+    """
+    refuse(plan)
+    if out is not None and out.exists() and any(out.iterdir()):
+        raise UsageError(f"--out {out} is not empty: give a new folder")
+    store = open_store()
+    staged = store.stage()
+    run = _make_run()
+    try:
+        _prepare(plan, registry, run, staged)
+        done = run_worker("train", run, on_event)
+        outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
+        if outcome.plan_hash != plan.hash:
+            raise StoreError("the worker carried out another plan: nothing was published")
+        if also is not None:
+            also(plan, outcome, run)
+        record = store.publish(staged, draft(plan, outcome, Path(plan.model.folder)))
+    except Interrupted as error:
+        error.args = (f"{error}; nothing was published. To go on, give the same command again (log: {run / 'log.txt'})",)
+        raise
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        for bulky in ("data", "encoded", "initial", "scratch"):
+            shutil.rmtree(run / bulky, ignore_errors=True)
+    outcome = replace(outcome, adapter=record.reference, staged=str(store.path(record.reference)))
+    (run / "outcome.json").write_bytes(to_json(outcome))
+    if out is not None:
+        shutil.copytree(store.path(record.reference), out, dirs_exist_ok=True)
+    return Trained(outcome, record, run)
+
+
+def _make_run() -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    run = home() / "runs" / f"{stamp}-{os.urandom(3).hex()}"
+    try:
+        (run / "scratch").mkdir(parents=True)
+    except OSError as error:
+        raise StoreError(f"{run.parent} cannot be written: {error.strerror}") from None
+    return run
+
+
+def _prepare(plan: Plan, registry: Registry, run: Path, staged: Path) -> None:
+    asked = base_model.request(plan.model.reference, plan.model.revision, bool(plan.settings.get("offline")))
+    source, description = base_model.describe(asked, registry)
+    folder = source.fetch(asked, description)
+    data_format = registry.get(DataFormat, plan.data.format)
+    write_splits(split_request(plan.settings), data_format, plan.data.splits, run / "data")
+    (run / "plan.json").write_bytes(to_json(plan))
+    job = TrainJob(run=run.name, model=str(folder), staged=str(staged))
+    (run / "job.json").write_bytes(to_json(job))
+
+
+def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
+    """The record to publish, its version still open."""
+    hyperparameters: Mapping[str, Any] = {
+        "rank": plan.method.rank,
+        "alpha": plan.method.alpha,
+        "dropout": plan.method.dropout,
+        "target_modules": plan.method.target_modules,
+        "options": plan.method.options,
+        "learning_rate": plan.training.learning_rate,
+        "schedule": plan.training.schedule,
+        "steps": plan.training.steps,
+        "epochs": plan.training.epochs,
+        "batch_size": plan.training.batch_size,
+        "seed": plan.training.seed,
+        "max_length": plan.training.max_length,
+    }
+    return AdapterRecord(
+        name=plan.name,
+        version=0,
+        kind=plan.method.keeps,
+        digest=outcome.digest,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        run=outcome.run,
+        base=BaseModel(
+            reference=plan.model.reference,
+            name=plan.model.name,
+            source=plan.model.source,
+            revision=plan.model.revision,
+            files_digest=plan.model.digest,
+            weights_digest=outcome.proof.base_after,
+            dtype=plan.dtype,
+            model_type=plan.model.model_type,
+            family=plan.model.family,
+        ),
+        template=plan.template.name,
+        template_hash=plan.template.hash,
+        tokenizer_hash=file_digest(folder / "tokenizer.json"),
+        quantization=plan.part("quantization").name,
+        method=plan.method.name,
+        hyperparameters=hyperparameters,
+        data_digest=plan.data.digest,
+        split_rows={split.name: split.rows for split in plan.data.splits},
+        plan_hash=plan.hash,
+        effective=outcome.effective,
+        proof=outcome.proof,
+        scores=outcome.scores,
+        final_loss=outcome.losses[-1],
+        validation_loss=outcome.validation[-1][1] if outcome.validation else None,
+        device=plan.probe.devices[0].name if plan.device != "cpu" else plan.probe.devices[-1].name,
+        graftlm=__version__,
+    )

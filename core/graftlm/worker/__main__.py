@@ -1,0 +1,55 @@
+"""``python -m graftlm.worker JOB FOLDER --events FD``: carries out one job, and reports by events.
+
+The job's own modules are imported late: a backend may have to be imported before torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+
+from graftlm.contracts.errors import GraftlmError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="graftlm.worker")
+    parser.add_argument("--probe", action="store_true", help="say what this machine is, and leave")
+    parser.add_argument("job", nargs="?", choices=("train", "generate"))
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--events", type=int)
+    given = parser.parse_args()
+    if given.probe:
+        from .probe import print_probe
+
+        return print_probe()
+    if given.job is None or given.folder is None or given.events is None:
+        parser.error("give a job, a folder and --events")
+    from .events import PROTOCOL, Events
+
+    events = Events(given.events)
+    events.send("hello", protocol=PROTOCOL, python=sys.version.split()[0])
+    try:
+        if given.job == "train":
+            from .training import train_job as job
+        else:
+            from .answering import generate_job as job
+        job(given.folder, events)
+    except GraftlmError as error:
+        events.send("failed", kind=type(error).__name__, message=str(error), exit_code=error.exit_code)
+        return error.exit_code
+    except BaseException as error:
+        traceback.print_exc()
+        events.send("failed", kind=type(error).__name__, message=_sentence(error), exit_code=1)
+        return 1
+    return 0
+
+
+def _sentence(error: BaseException) -> str:
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

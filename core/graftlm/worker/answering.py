@@ -1,0 +1,58 @@
+"""The job ``generate``: answers to prompts, from a base or through an adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForCausalLM
+
+from graftlm.contracts.conversation import Conversation, Message, RenderOptions
+from graftlm.contracts.errors import RunError
+from graftlm.contracts.job import GenerateJob
+from graftlm.contracts.serial import from_json
+from graftlm.contracts.specs import PromptTemplate
+from graftlm_registry.plugins import registry
+
+from .events import Events
+from .generation import greedy, stop_ids
+from .load import DTYPES, random_weights
+from .proof import base_digest
+from .tokenizing import SpanTokenizer
+
+
+def generate_job(folder: Path, events: Events) -> None:
+    """Carry out ``FOLDER/job.json``; the last event holds the answers in the prompts' order."""
+    job = from_json((folder / "job.json").read_bytes(), GenerateJob, "the job")
+    template = registry().get(PromptTemplate, job.template)
+    tokenizer = SpanTokenizer.from_folder(Path(job.model))
+    model = _load(job)
+    asked = RenderOptions(generation_prompt=True)
+    system = (Message("system", job.system),) if job.system else ()
+    conversations = [Conversation((*system, Message("user", prompt))) for prompt in job.prompts]
+    prompts = [tokenizer.encode(template.render(c, asked)).ids for c in conversations]
+    stops = stop_ids(tokenizer, template.stop_tokens)
+    answers = greedy(model, prompts, stops, job.max_new_tokens, job.device, events.checkpoint)
+    events.send("done", answers=[tokenizer.decode(answer).strip() for answer in answers])
+
+
+def _load(job: GenerateJob) -> Any:
+    if job.weights == "random":
+        random_weights(Path(job.model), 0)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        job.model,
+        dtype=DTYPES[job.dtype],
+        attn_implementation=job.attention,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+    ).to(job.device)
+    if not job.adapter:
+        return model
+    from peft import PeftModel
+
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    if job.weights_digest and base_digest(model) != job.weights_digest:
+        raise RunError("the base's weights are not those that this adapter was trained on")
+    return PeftModel.from_pretrained(model, job.adapter)

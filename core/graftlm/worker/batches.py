@@ -1,0 +1,93 @@
+"""The order of samples, and their batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import torch
+
+from graftlm.contracts.plan import TrainingPlan
+from graftlm.contracts.services import Batch, Step
+
+from .encode import EncodedRows
+from .tokenizing import IGNORED
+
+
+def draw_order(rows: int, training: TrainingPlan) -> list[list[int]]:
+    """Samples of each optimizer step: one shuffled pass over the data after the other, cut into full batches."""
+    passes = (np.random.default_rng([training.seed, i]).permutation(rows).tolist() for i in count())
+    samples: Iterator[int] = chain.from_iterable(passes)
+    return [list(islice(samples, training.batch_size)) for _ in range(training.steps)]
+
+
+def write_order(order: list[list[int]], path: Path) -> None:
+    path.write_text(json.dumps(order), encoding="utf-8")
+
+
+def collate(rows: EncodedRows, samples: Sequence[int]) -> Batch:
+    """Right-padded ids, labels and mask, each ``int64[samples, longest]``."""
+    longest = max(rows.length(i) for i in samples)
+    ids = torch.zeros(len(samples), longest, dtype=torch.long)
+    labels = torch.full_like(ids, IGNORED)
+    mask = torch.zeros_like(ids)
+    for place, sample in enumerate(samples):
+        row_ids, row_labels = rows.row(sample)
+        length = len(row_ids)
+        ids[place, :length] = torch.from_numpy(row_ids.astype(np.int64))
+        labels[place, :length] = torch.from_numpy(row_labels.astype(np.int64))
+        mask[place, :length] = 1
+    trained = sum(rows.trained(i) for i in samples)
+    return Batch(ids=ids, labels=labels, mask=mask, tokens=int(mask.sum()), trained=trained)
+
+
+def chunks(samples: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (samples[i : i + size] for i in range(0, len(samples), size))
+
+
+class Steps(Sequence[Step]):
+    """Optimizer steps, put together when they are asked for."""
+
+    def __init__(self, rows: EncodedRows, order: list[list[int]], micro_batch: int) -> None:
+        self._rows, self._order, self._micro = rows, order, micro_batch
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Step]: ...
+    def __getitem__(self, index: int | slice) -> Step | list[Step]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        batches = tuple(collate(self._rows, part) for part in chunks(self._order[index], self._micro))
+        return Step(index=index, batches=batches, trained=sum(b.trained for b in batches))
+
+    def tokens(self, index: int) -> int:
+        """Real tokens of a step."""
+        return sum(self._rows.length(i) for i in self._order[index])
+
+
+class MicroBatches(Sequence[Batch]):
+    """The same data, one forward pass at a time."""
+
+    def __init__(self, rows: EncodedRows, order: list[list[int]], micro_batch: int) -> None:
+        self._rows = rows
+        self._parts = [part for samples in order for part in chunks(samples, micro_batch)]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Batch]: ...
+    def __getitem__(self, index: int | slice) -> Batch | list[Batch]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return collate(self._rows, self._parts[index])

@@ -1,0 +1,114 @@
+"""The ``TrainingContext``: what a backend is handed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graftlm.contracts.errors import RunError
+from graftlm.contracts.plan import Plan
+from graftlm.contracts.services import LoadedModel
+
+from .batches import MicroBatches, Steps, chunks, collate
+from .encode import EncodedRows
+from .events import Events
+from .generation import inference
+from .schedule import learning_rate
+from .tokenizing import IGNORED
+
+
+class RunContext:
+    """Hands out batches, takes in losses, and validates when it is due."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        events: Events,
+        folder: Path,
+        encoded: Path,
+        scratch: Path,
+        rows: EncodedRows,
+        validation: EncodedRows | None,
+        order: list[list[int]],
+        load: Callable[[], LoadedModel],
+    ) -> None:
+        self.plan, self.device, self.folder, self.encoded, self.scratch = plan, plan.device, folder, encoded, scratch
+        self.load = load
+        self.losses: list[float] = []
+        self.validation_losses: list[tuple[int, float]] = []
+        self.tokens = 0
+        self.seconds = 0.0
+        self._events, self.rows, self._validation, self._order = events, rows, validation, order
+        self._clock = 0.0
+
+    def start(self) -> None:
+        """Start the training clock."""
+        self._clock = time.perf_counter()
+
+    def steps(self) -> Steps:
+        return Steps(self.rows, self._order, self.plan.training.micro_batch)
+
+    def micro_batches(self) -> MicroBatches:
+        return MicroBatches(self.rows, self._order, self.plan.training.micro_batch)
+
+    def learning_rate(self, step: int) -> float:
+        return learning_rate(step, self.plan.training)
+
+    def checkpoint(self) -> None:
+        self._events.checkpoint()
+
+    def stepped(self, *, step: int, loss: float, tokens: int, gradient_norm: float, model: Any) -> None:
+        now = time.perf_counter()
+        self.seconds += now - self._clock
+        if step != len(self.losses):
+            raise RunError(f"the backend reported step {step + 1} after step {len(self.losses)}")
+        if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
+            samples = ", ".join(map(str, self._order[step][:8]))
+            raise RunError(
+                f"the loss is {loss} and the gradient norm {gradient_norm} at step {step + 1} (samples {samples}): "
+                "try a lower --learning-rate, or --dtype fp32"
+            )
+        self.losses.append(loss)
+        self.tokens += tokens
+        fields: dict[str, Any] = {}
+        done = step + 1
+        if self._validation is not None and (done % self.plan.training.eval_every == 0 or done == len(self._order)):
+            value = self._validate(model)
+            self.validation_losses.append((done, value))
+            fields["validation_loss"] = value
+        self._events.send(
+            "metric",
+            step=done,
+            steps=len(self._order),
+            loss=loss,
+            gradient_norm=gradient_norm,
+            learning_rate=self.learning_rate(step),
+            tokens_per_second=self.tokens / self.seconds,
+            **fields,
+        )
+        self.checkpoint()
+        self._clock = time.perf_counter()
+
+    def _validate(self, model: Any) -> float:
+        """Mean nats a trained token over the validation rows."""
+        assert self._validation is not None
+        total, count = 0.0, 0
+        enabled = self.plan.dtype != "fp32"
+        with inference(model), torch.autocast(self.device, torch.bfloat16, enabled=enabled):
+            for samples in chunks(range(len(self._validation)), self.plan.training.micro_batch):
+                self.checkpoint()
+                batch = collate(self._validation, samples)
+                labels = batch.labels.to(self.device)[:, 1:]
+                mask = batch.mask.to(self.device)
+                out = model(input_ids=batch.ids.to(self.device), attention_mask=mask, use_cache=False)
+                trained = labels != IGNORED
+                chosen = out.logits[:, :-1][trained].float()
+                total += torch.nn.functional.cross_entropy(chosen, labels[trained], reduction="sum").item()
+                count += batch.trained
+        return total / count

@@ -1,0 +1,120 @@
+"""Scoring a model, before and after, through the evaluators of the plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from graftlm.contracts.conversation import RenderOptions
+from graftlm.contracts.errors import RunError
+from graftlm.contracts.outcome import Score
+from graftlm.contracts.plan import Evaluation, Plan
+from graftlm.contracts.specs import Evaluator, PromptTemplate
+from graftlm_registry.plugins import registry
+
+from .encode import read_rows
+from .generation import greedy, inference, stop_ids
+from .targets import resolve_target
+from .tokenizing import IGNORED, SpanTokenizer
+
+
+class Evaluating:
+    """One evaluation of one model (the ``EvaluationContext`` of an evaluator)."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        options: Mapping[str, Any],
+        path: Path,
+        model: Any,
+        device: str,
+        template: PromptTemplate,
+        tokenizer: SpanTokenizer,
+        checkpoint: Callable[[], None],
+    ) -> None:
+        self.evaluation, self.options = evaluation, options
+        self._rows = list(read_rows(path))
+        self._model, self._device = model, device
+        self._template, self._tokenizer, self._checkpoint = template, tokenizer, checkpoint
+        if len(self._rows) != evaluation.rows:
+            raise RunError(f"{path} has {len(self._rows)} rows, and the plan says {evaluation.rows}")
+
+    def questions(self) -> Sequence[str]:
+        asked = RenderOptions(generation_prompt=True)
+        return ["".join(span.text for span in self._template.render(row.prompt, asked)) for row in self._rows]
+
+    def references(self) -> Sequence[str]:
+        return [row.answer for row in self._rows]
+
+    @cached_property
+    def longest_reference(self) -> int:
+        """Tokens of the longest right answer, its end token included, with room for a space."""
+        encoded = (self._tokenizer.words(row.answer) for row in self._rows)
+        return max(map(len, encoded)) + 2
+
+    def generate(self, max_new_tokens: int) -> list[str]:
+        asked = RenderOptions(generation_prompt=True)
+        prompts = [self._tokenizer.encode(self._template.render(row.prompt, asked)).ids for row in self._rows]
+        stops = stop_ids(self._tokenizer, self._template.stop_tokens)
+        answers = greedy(self._model, prompts, stops, max_new_tokens, self._device, self._checkpoint)
+        return [self._tokenizer.decode(answer).strip() for answer in answers]
+
+    def answer_losses(self) -> list[tuple[float, int]]:
+        found = []
+        with inference(self._model):
+            for row in self._rows:
+                self._checkpoint()
+                encoded = self._tokenizer.encode(self._template.render(row, RenderOptions()))
+                ids = torch.tensor([encoded.ids], device=self._device)
+                labels = torch.tensor(encoded.labels, device=self._device)[1:]
+                logits = self._model(input_ids=ids, use_cache=False).logits[0, :-1]
+                trained = labels != IGNORED
+                loss = torch.nn.functional.cross_entropy(logits[trained].float(), labels[trained], reduction="sum")
+                found.append((loss.item(), int(trained.sum())))
+        return found
+
+
+def evaluate(
+    plan: Plan,
+    run: Path,
+    model: Any,
+    device: str,
+    tokenizer: SpanTokenizer,
+    moment: Literal["before", "after"],
+    checkpoint: Callable[[], None],
+    progress: Callable[[str], None],
+) -> list[Score]:
+    """Every evaluation by every evaluator; the samples are kept in ``RUN/samples``."""
+    template = registry().get(PromptTemplate, plan.template.name)
+    scores: list[Score] = []
+    for evaluation in plan.evaluations:
+        path = Path(evaluation.path) if evaluation.path else run / "data" / "test.jsonl"
+        for part in plan.all_parts("evaluator"):
+            progress(f"{evaluation.name} {moment}")
+            spec = registry().get(Evaluator, part.name)
+            options = plan.options.get("evaluator", {})
+            context = Evaluating(evaluation, options, path, model, device, template, tokenizer, checkpoint)
+            result = resolve_target(spec.target)(context)
+            folder = run / "samples"
+            folder.mkdir(exist_ok=True)
+            with (folder / f"{evaluation.role}.{evaluation.name}.{spec.name}.{moment}.jsonl").open("w", encoding="utf-8") as file:
+                file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in result.samples)
+            scores += [
+                Score(
+                    evaluation=evaluation.name,
+                    role=evaluation.role,
+                    metric=metric.name,
+                    moment=moment,
+                    value=result.values[metric.name],
+                    n=evaluation.rows,
+                    unit=metric.unit,
+                    higher_is_better=metric.higher_is_better,
+                )
+                for metric in spec.metrics
+            ]
+    return scores

@@ -1,0 +1,64 @@
+"""Greedy answers to many prompts, batched by length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from .tokenizing import SpanTokenizer
+
+BATCH = 64
+
+
+@contextmanager
+def inference(model: Any) -> Iterator[None]:
+    """Evaluation mode without gradients, the mode put back afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def stop_ids(tokenizer: SpanTokenizer, stop_tokens: Sequence[str]) -> list[int]:
+    """Ids of the stop tokens that this tokenizer has."""
+    return [tokenizer.control_id(token) for token in stop_tokens if tokenizer.has(token)]
+
+
+def greedy(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    stops: Sequence[int],
+    max_new_tokens: int,
+    device: str,
+    checkpoint: Callable[[], None],
+) -> list[list[int]]:
+    """Ids of each answer, without the stop token, in the order of the prompts. Batches are left-padded."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    answers: list[list[int]] = [[] for _ in prompts]
+    with inference(model):
+        for start in range(0, len(order), BATCH):
+            checkpoint()
+            chosen = order[start : start + BATCH]
+            width = max(len(prompts[i]) for i in chosen)
+            ids = torch.tensor([[stops[0]] * (width - len(prompts[i])) + list(prompts[i]) for i in chosen])
+            mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in chosen])
+            out = model.generate(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                eos_token_id=list(stops),
+                pad_token_id=stops[0],
+            )
+            for i, row in zip(chosen, out[:, width:].tolist(), strict=True):
+                answers[i] = row[: next((n for n, token in enumerate(row) if token in stops), len(row))]
+    return answers

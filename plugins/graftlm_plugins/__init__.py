@@ -1,0 +1,1 @@
+"""The built-in plugins, written against ``graftlm.api`` alone."""

@@ -1,0 +1,31 @@
+"""PyTorch's scaled dot product attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from graftlm.api import Accelerator, Situation, hookimpl
+
+
+def supports(situation: Situation) -> Sequence[str]:
+    known = situation.facts.attention_implementations
+    return () if "sdpa" in known else (f"this architecture has only {', '.join(known)} attention",)
+
+
+@hookimpl
+def graftlm_accelerators() -> Iterable[Accelerator]:
+    yield Accelerator(
+        name="sdpa",
+        summary="PyTorch's scaled dot product attention",
+        claims=("attention",),
+        attention="sdpa",
+        patches={},
+        supports=supports,
+    )
+    yield Accelerator(
+        name="eager",
+        summary="attention as plain matrix products, for reference",
+        claims=("attention",),
+        attention="eager",
+        patches={},
+    )

@@ -1,0 +1,29 @@
+"""Exact match: the greedy answer is the reference, white space at both ends aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graftlm.api import EvaluationContext, EvaluationResult, Evaluator, Metric, hookimpl
+
+
+def score(context: EvaluationContext) -> EvaluationResult:
+    """The share of rows whose answer is right."""
+    references = context.references()
+    # An answer that is longer than every right one is wrong, however it goes on.
+    answers = context.generate(context.longest_reference)
+    samples = tuple(
+        {"question": question, "reference": reference, "answer": answer, "right": answer.strip() == reference.strip()}
+        for question, reference, answer in zip(context.questions(), references, answers, strict=True)
+    )
+    return EvaluationResult(values={"exact-match": sum(s["right"] for s in samples) / len(samples)}, samples=samples)
+
+
+@hookimpl
+def graftlm_evaluators() -> Iterable[Evaluator]:
+    yield Evaluator(
+        name="exact-match",
+        summary="share of greedy answers that equal the reference",
+        metrics=(Metric(name="exact-match", unit="fraction", higher_is_better=True),),
+        target="graftlm_plugins.evaluators.exact_match:score",
+    )

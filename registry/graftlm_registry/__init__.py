@@ -1,0 +1,1 @@
+"""Everything that is picked by name: plugins, base models, adapters."""
