@@ -72,10 +72,11 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         selection.part(family, "model_type" if settings["family"] == AUTO else "asked", registry),
         *selection.parts(chosen, situation, registry),
     )
+    name = check_name(settings["name"] or _name(Path(data).stem))
     plan = Plan(
         version=__version__,
         hash="",
-        name=check_name(settings["name"] or _name(Path(data).stem)),
+        name=name,
         data=data_plan,
         model=ModelPlan(
             reference=_absolute(model, description),
@@ -106,7 +107,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
             options=options.get("method", {}),
         ),
         parts=parts,
-        evaluations=_evaluations(Path(data), data_plan, settings, description),
+        evaluations=_evaluations(name, data_plan, settings, description),
         device=device,
         dtype=dtype,
         attention=chosen.attention,
@@ -232,18 +233,19 @@ def _targets(wanted: str, facts: FamilyFacts) -> tuple[str, ...]:
 
 
 def _evaluations(
-    data: Path, data_plan: DataPlan, settings: Settings, description: ModelDescription
+    name: str, data_plan: DataPlan, settings: Settings, description: ModelDescription
 ) -> tuple[Evaluation, ...]:
+    """The new skill goes by the adapter's name."""
     found = []
     test: Split | None = data_plan.split("test")
     if test is not None:
-        found.append(Evaluation(name=_name(data.stem), role="new", path="", rows=test.rows, digest=test.digest))
+        found.append(Evaluation(name=name, role="new", path="", rows=test.rows, digest=test.digest))
     if settings["retention"]:
-        for name, path in description.suites.items():
+        for skill, path in description.suites.items():
             with path.open(encoding="utf-8") as file:
                 rows = sum(1 for _ in file)
             found.append(
-                Evaluation(name=name, role="old", path=str(path), rows=rows, digest=file_digest(path)[:16])
+                Evaluation(name=skill, role="old", path=str(path), rows=rows, digest=file_digest(path)[:16])
             )
     return tuple(found)
 
