@@ -26,7 +26,7 @@ from graftlm_registry.adapters import open_store
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
 
-from .worker_process import OnEvent, run_worker
+from .worker_process import OnEvent, StartWorker, run_worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ def carry_out(
     *,
     out: Path | None = None,
     also: Callable[[Plan, Outcome, Path], None] | None = None,
+    start: StartWorker = run_worker,
 ) -> Trained:
     """Run the plan in a worker and publish the adapter; ``also`` may add files to the run's folder before that.
 
@@ -64,7 +65,7 @@ def carry_out(
     run = _make_run()
     try:
         _prepare(plan, registry, run, staged)
-        done = run_worker("train", run, on_event)
+        done = start("train", run, on_event)
         outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
         if outcome.plan_hash != plan.hash:
             raise StoreError("the worker carried out another plan: nothing was published")

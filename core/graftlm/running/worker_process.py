@@ -15,6 +15,8 @@ from graftlm.contracts import errors
 from graftlm.contracts.errors import GraftlmError, Interrupted, RunError
 
 OnEvent = Callable[[Mapping[str, Any]], None]
+StartWorker = Callable[[str, Path, OnEvent], Mapping[str, Any]]
+"""What ``run_worker`` is: a job, its folder, who listens; it returns the last event."""
 PATIENCE = 60.0
 """Seconds that a worker has to leave after it was asked to."""
 

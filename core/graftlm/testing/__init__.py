@@ -1,0 +1,23 @@
+"""The conformance kit: what is asked of each kind of plugin, as classes to subclass.
+
+>>> from graftlm.testing import TemplateSuite
+... class TestMyTemplate(TemplateSuite):
+...     template = "my-template"
+...     goldens = (...)
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+if find_spec("pytest"):
+    import pytest
+
+    pytest.register_assert_rewrite(*(f"graftlm.testing.{name}" for name in ("formats", "templates", "families", "backends")))
+
+from .backends import BackendSuite
+from .families import FamilySuite
+from .formats import FormatSuite
+from .templates import TemplateSuite
+
+__all__ = ["BackendSuite", "FamilySuite", "FormatSuite", "TemplateSuite"]

@@ -1,0 +1,34 @@
+"""A worker's job in this process: importing torch once serves many runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from graftlm.running.worker_process import OnEvent
+
+
+def start_in_process(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
+    """Like ``run_worker``, but exceptions arrive as they are raised, and events all at the end."""
+    from graftlm.worker.events import Events
+    from graftlm.worker.training import train_job
+
+    assert job == "train"
+    path = folder / "events.jsonl"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        train_job(folder, Events(descriptor))
+    finally:
+        os.close(descriptor)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for event in events:
+        on_event(event)
+    last: Mapping[str, Any] = events[-1]
+    return last
