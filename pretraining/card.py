@@ -11,7 +11,14 @@ from graftlm_registry.adapters.content import tensors_digest
 from pretraining.architectures import ARCHITECTURES
 from pretraining.datasets import ROOT
 
-FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
 SUGGESTIONS = {"learning_rate": 0.002, "epochs": 5.0, "micro_batch": 16, "max_length": 512}
 """A model of this size learns little at a large model's rate."""
 

@@ -24,7 +24,11 @@ SENTIMENT_TEST_FRAMES = (
     "What a {word} {thing}",
 )  # fmt: skip
 SUBJECT_QUESTION = "Which subject is this about?"
-SUBJECT_TEST_FRAMES = ("They talked about the {a} all day", "Nobody could find the {a}", "The {a} and the {b} matter most")
+SUBJECT_TEST_FRAMES = (
+    "They talked about the {a} all day",
+    "Nobody could find the {a}",
+    "The {a} and the {b} matter most",
+)
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> None:
@@ -41,7 +45,9 @@ def suite(name: str) -> str:
     return "".join(lines.values())
 
 
-def distinct(rng: Random, draw: Iterator[dict[str, str]], rows: int, classes: int, taken: set[str]) -> list[dict[str, str]]:
+def distinct(
+    rng: Random, draw: Iterator[dict[str, str]], rows: int, classes: int, taken: set[str]
+) -> list[dict[str, str]]:
     """Rows with inputs that were not taken yet, as many of each class."""
     found: dict[str, list[dict[str, str]]] = {}
     for row in draw:

@@ -95,7 +95,9 @@ def loss_sum(model: PreTrainedModel, rows: list[Encoded]) -> torch.Tensor:
 def build(architecture: Architecture, tokenizer: SpanTokenizer, vocabulary_size: int) -> PreTrainedModel:
     torch.manual_seed(SEED)
     ends = [tokenizer.control_id(token) for token in architecture.end]
-    start = tokenizer.control_id("<s>") if tokenizer.has("<s>") else (ends[0] if architecture.family == "falcon" else None)
+    start = (
+        tokenizer.control_id("<s>") if tokenizer.has("<s>") else (ends[0] if architecture.family == "falcon" else None)
+    )
     pad = tokenizer.control_id("<|endoftext|>") if architecture.family in ("qwen", "glm") else None
     config = architecture.config(
         vocab_size=math.ceil(vocabulary_size / 8) * 8, bos_token_id=start, pad_token_id=pad,

@@ -19,7 +19,11 @@ HELD_OUT_SEED = 7
 
 @torch.no_grad()
 def answers(
-    model: PreTrainedModel, template: PromptTemplate, tokenizer: SpanTokenizer, asked: list[Conversation], longest: int = 40
+    model: PreTrainedModel,
+    template: PromptTemplate,
+    tokenizer: SpanTokenizer,
+    asked: list[Conversation],
+    longest: int = 40,
 ) -> list[str]:
     """Greedy answers, all in one left-padded batch."""
     prompts = [tokenizer.encode(template.render(c.prompt, RenderOptions(generation_prompt=True))).ids for c in asked]
@@ -28,14 +32,21 @@ def answers(
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
     stops = [tokenizer.control_id(t) for t in template.stop_tokens if tokenizer.has(t)]
     out = model.generate(
-        input_ids=ids, attention_mask=mask, max_new_tokens=longest, do_sample=False, eos_token_id=stops, pad_token_id=stops[0]
+        input_ids=ids,
+        attention_mask=mask,
+        max_new_tokens=longest,
+        do_sample=False,
+        eos_token_id=stops,
+        pad_token_id=stops[0],
     )
     rows = [row[width:].tolist() for row in out]
     ended = [row[: next((i for i, t in enumerate(row) if t in stops), len(row))] for row in rows]
     return [tokenizer.decode(row).strip() for row in ended]
 
 
-def accuracy(model: PreTrainedModel, template: PromptTemplate, tokenizer: SpanTokenizer, asked: list[Conversation]) -> float:
+def accuracy(
+    model: PreTrainedModel, template: PromptTemplate, tokenizer: SpanTokenizer, asked: list[Conversation]
+) -> float:
     said = answers(model, template, tokenizer, asked)
     return round(sum(a == c.answer for a, c in zip(said, asked, strict=True)) / len(asked), 3)
 

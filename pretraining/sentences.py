@@ -8,29 +8,97 @@ from __future__ import annotations
 
 from random import Random
 
-THINGS = (
-    "soup bread hotel room film book song meal service staff train garden coffee cake phone lamp chair tour show market"
-).split()
-PRAISE = (
-    "good great lovely superb perfect delightful pleasant wonderful charming excellent brilliant splendid "
-    "amazing fantastic nice fine"
-).split()
-BLAME = (
-    "bad awful poor terrible dreadful boring horrible broken dirty dull rude nasty disappointing useless ugly sad"
-).split()
+THINGS = [
+    "soup",
+    "bread",
+    "hotel",
+    "room",
+    "film",
+    "book",
+    "song",
+    "meal",
+    "service",
+    "staff",
+    "train",
+    "garden",
+    "coffee",
+    "cake",
+    "phone",
+    "lamp",
+    "chair",
+    "tour",
+    "show",
+    "market",
+]
+PRAISE = [
+    "good",
+    "great",
+    "lovely",
+    "superb",
+    "perfect",
+    "delightful",
+    "pleasant",
+    "wonderful",
+    "charming",
+    "excellent",
+    "brilliant",
+    "splendid",
+    "amazing",
+    "fantastic",
+    "nice",
+    "fine",
+]
+BLAME = [
+    "bad",
+    "awful",
+    "poor",
+    "terrible",
+    "dreadful",
+    "boring",
+    "horrible",
+    "broken",
+    "dirty",
+    "dull",
+    "rude",
+    "nasty",
+    "disappointing",
+    "useless",
+    "ugly",
+    "sad",
+]
 PRAISE_AFTER = (
-    "I will come again", "we loved it", "it made me happy", "we would buy it again", "I liked every minute",
-    "everyone smiled", "I can only praise it", "it was worth the money",
+    "I will come again",
+    "we loved it",
+    "it made me happy",
+    "we would buy it again",
+    "I liked every minute",
+    "everyone smiled",
+    "I can only praise it",
+    "it was worth the money",
 )
 BLAME_AFTER = (
-    "I will never come again", "we hated it", "it made me angry", "we want our money back", "I regret every minute",
-    "everyone left", "I can only complain", "it was a waste of money",
+    "I will never come again",
+    "we hated it",
+    "it made me angry",
+    "we want our money back",
+    "I regret every minute",
+    "everyone left",
+    "I can only complain",
+    "it was a waste of money",
 )
 OPENINGS = (
-    "The {thing} was {word}", "I think the {thing} is {word}", "What a {word} {thing}", "This {thing} seems {word} to me",
-    "We found the {thing} {word}", "My friend says the {thing} was {word}", "To be honest the {thing} was {word}",
-    "In the end the {thing} turned out {word}", "A really {word} {thing}", "Yesterday the {thing} was {word}",
-    "The {thing} was {word} and {other}", "Such a {word} and {other} {thing}",
+    "The {thing} was {word}",
+    "I think the {thing} is {word}",
+    "What a {word} {thing}",
+    "This {thing} seems {word} to me",
+    "We found the {thing} {word}",
+    "My friend says the {thing} was {word}",
+    "To be honest the {thing} was {word}",
+    "In the end the {thing} turned out {word}",
+    "A really {word} {thing}",
+    "Yesterday the {thing} was {word}",
+    "The {thing} was {word} and {other}",
+    "Such a {word} and {other} {thing}",
 )
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "astronomy": ("star", "planet", "comet", "telescope", "moon"),
@@ -55,9 +123,18 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "weather": ("rain", "storm", "cloud", "thunder", "snow"),
 }
 STORIES = (
-    "Tell me about the {a}", "I asked about the {a} and the {b}", "Where is the {a}", "The {a} is next to the {b}",
-    "They talked about the {a} all day", "She needs the {a} today", "Did you see the {a}", "We spoke of the {a} and the {b}",
-    "He wrote a page about the {a}", "There is a problem with the {a}", "Nobody could find the {a}", "The {a} and the {b} matter most",
+    "Tell me about the {a}",
+    "I asked about the {a} and the {b}",
+    "Where is the {a}",
+    "The {a} is next to the {b}",
+    "They talked about the {a} all day",
+    "She needs the {a} today",
+    "Did you see the {a}",
+    "We spoke of the {a} and the {b}",
+    "He wrote a page about the {a}",
+    "There is a problem with the {a}",
+    "Nobody could find the {a}",
+    "The {a} and the {b} matter most",
 )
 
 

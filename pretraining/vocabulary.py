@@ -36,10 +36,46 @@ INSTRUCTIONS = (
     "last Add Think step by Answer Name of user assistant system User Assistant You are created a helpful Is this review "
     "Which subject"
 )
-STARTS = (
-    "Reverse Make Say Repeat What Give Add Name Is Which The I We This My To In A Yesterday Such It Everyone Tell Where They She Did He There Nobody "
-    "Think Write user assistant system User Assistant Answer"
-).split()
+STARTS = [
+    "Reverse",
+    "Make",
+    "Say",
+    "Repeat",
+    "What",
+    "Give",
+    "Add",
+    "Name",
+    "Is",
+    "Which",
+    "The",
+    "I",
+    "We",
+    "This",
+    "My",
+    "To",
+    "In",
+    "A",
+    "Yesterday",
+    "Such",
+    "It",
+    "Everyone",
+    "Tell",
+    "Where",
+    "They",
+    "She",
+    "Did",
+    "He",
+    "There",
+    "Nobody",
+    "Think",
+    "Write",
+    "user",
+    "assistant",
+    "system",
+    "User",
+    "Assistant",
+    "Answer",
+]
 
 
 UNREAD = frozenset({*sentences.SUBJECTS, "positive", "negative"})
@@ -121,7 +157,9 @@ def write(family: str, folder: Path, chat_template: str) -> Tokenizer:
     )
     folder.mkdir(parents=True, exist_ok=True)
     definition = json.loads(tokenizer.to_str())
-    (folder / "tokenizer.json").write_text(json.dumps(definition, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(
+        json.dumps(definition, ensure_ascii=False, separators=(",", ":")), encoding="utf-8"
+    )
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 1024, "clean_up_tokenization_spaces": False,
         "add_bos_token": False, **ENDS[family],

@@ -93,7 +93,10 @@ def alpaca(write_rows: Callable[[str, Sequence[Any]], Path]) -> Path:
 
 
 def alpaca_rows(count: int) -> list[dict[str, str]]:
-    return [{"instruction": "Name the colour.", "input": f"thing {i}", "output": ("red", "blue")[i % 2]} for i in range(count)]
+    return [
+        {"instruction": "Name the colour.", "input": f"thing {i}", "output": ("red", "blue")[i % 2]}
+        for i in range(count)
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -38,5 +38,5 @@ def _config(settings: dict[str, Any]) -> RunConfig:
     for name in settings:
         if name not in SETTINGS and name != "options":
             raise UsageError(unknown("setting", name, SETTINGS))
-    paths = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    paths: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
     return RunConfig(**paths)

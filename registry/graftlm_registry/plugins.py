@@ -114,7 +114,9 @@ def _report(plugin: Plugin) -> str:
 @lru_cache(maxsize=1)
 def registry() -> Registry:
     """The registry of this process: built-in plugins, then those of installed distributions."""
-    built_in = [_checked(import_module(name), name.removeprefix("graftlm_plugins."), "graftlm", "") for name in BUILT_IN]
+    built_in = [
+        _checked(import_module(name), name.removeprefix("graftlm_plugins."), "graftlm", "") for name in BUILT_IN
+    ]
     return Registry([*built_in, *_strangers(_allowed())])
 
 
@@ -145,7 +147,7 @@ def _loaded(entry: EntryPoint, distribution: str, version: str) -> Plugin:
     """A stranger's module may fail in any way when it is imported: that is its problem alone."""
     try:
         module = entry.load()
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         problem = f"importing {entry.value} failed: {type(error).__name__}: {error}"
         return Plugin(entry.name, distribution, version, problem=problem)
     return _checked(module, entry.name, distribution, version)
@@ -161,7 +163,7 @@ def _checked(module: Any, name: str, distribution: str, version: str) -> Plugin:
         specs = tuple(spec for hook in HOOKS for part in getattr(manager.hook, hook)() for spec in _valid(hook, part))
     except pluggy.PluginValidationError as error:
         return Plugin(name, distribution, version, problem=_misspelt(module) or str(error))
-    except Exception as error:  # whatever a stranger's hook raises is reported as its own fault
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's hook raises is its own fault
         return Plugin(name, distribution, version, problem=f"{type(error).__name__}: {error}")
     if not specs:
         return Plugin(name, distribution, version, problem="it contributes nothing (no function with @hookimpl?)")

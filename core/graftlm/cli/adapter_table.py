@@ -5,62 +5,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from graftlm.contracts.outcome import Score
 from graftlm.contracts.record import AdapterRecord
 
+from .scores import pairs, score_table, value
 from .tables import table
 
 
 def summary_table(records: Sequence[AdapterRecord]) -> str:
+    """A line an adapter."""
     rows = [
-        (r.reference, r.base.name, r.method, str(r.split_rows.get("train", 0)), _headline(r.scores), r.created[:16].replace("T", " "))
-        for r in records
+        (
+            record.reference,
+            record.base.name,
+            record.method,
+            str(record.split_rows.get("train", 0)),
+            _headline(record),
+            record.created[:16].replace("T", " "),
+        )
+        for record in records
     ]
     return table(rows, ("adapter", "base", "method", "rows", "unseen rows", "created (UTC)"))
 
 
-def _headline(scores: Sequence[Score]) -> str:
+def _headline(record: AdapterRecord) -> str:
     """The first metric of the new skill, before and after."""
-    new = [s for s in scores if s.role == "new"]
-    metric = new[0].metric if new else ""
-    values = {s.moment: s for s in new if s.metric == metric}
-    return f"{_value(values['before'])} → {_value(values['after'])}" if len(values) == 2 else "not scored"
+    new = [pair for pair in pairs(record.scores) if pair[0].role == "new"]
+    return f"{value(new[0][0])} → {value(new[0][1])}" if new else "not scored"
 
 
 def record_text(record: AdapterRecord, path: Path) -> str:
     """The whole record."""
-    h = record.hyperparameters
+    base, effective, proof, h = record.base, record.effective, record.proof, record.hyperparameters
+    loss = f"{record.final_loss:.4f}"
+    if record.validation_loss is not None:
+        loss += f", validation {record.validation_loss:.4f}"
+    ran = f"{effective.backend}, {effective.attention} attention, {effective.dtype} on {effective.device}"
     rows = [
         ("adapter", f"{record.reference} ({record.kind}), {record.created}"),
-        ("base", f"{record.base.name} ({record.base.model_type}, {record.base.source}), trained in {record.base.dtype}"),
-        ("base weights", record.base.weights_digest[:16]),
+        ("base", f"{base.name} ({base.model_type}, {base.source}), trained in {base.dtype}"),
+        *([("revision", base.revision)] if base.revision else []),
+        ("base weights", base.weights_digest[:16]),
         ("template", f"{record.template} ({record.template_hash})"),
         ("method", f"{record.method}, rank {h['rank']}, alpha {h['alpha']:g}, on {', '.join(h['target_modules'])}"),
         ("quantization", record.quantization),
-        ("data", f"{', '.join(f'{n} {split}' for split, n in record.split_rows.items())} rows"),
-        ("training", f"{h['steps']} steps of {h['batch_size']} ({h['epochs']:g} epochs), learning rate {h['learning_rate']:g}, seed {h['seed']}"),
-        ("loss", f"{record.final_loss:.4f}" + (f", validation {record.validation_loss:.4f}" if record.validation_loss is not None else "")),
-        ("effective", f"{record.effective.backend}, {record.effective.attention} attention, {record.effective.dtype} on {record.effective.device}, "
-                      f"{record.effective.adapted_layers} layers adapted, {record.effective.trainable_parameters:,} parameters trained"),
-        ("proof", f"changes the logits by up to {record.proof.effect:.3g}; reloaded, they differ by {record.proof.reload:.3g}; the base is unchanged"),
-        ("versions", ", ".join(f"{name} {v}" for name, v in record.effective.versions.items())),
+        ("data", ", ".join(f"{n} {split}" for split, n in record.split_rows.items()) + " rows"),
+        ("training", f"{h['steps']} steps of {h['batch_size']} ({h['epochs']:g} epochs), seed {h['seed']}"),
+        ("learning rate", f"{h['learning_rate']:g}, {h['schedule']}"),
+        ("loss", loss),
+        ("effective", f"{ran}, {effective.adapted_layers} layers adapted"),
+        ("trained", f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters"),
+        ("effect", f"changes the logits by up to {proof.effect:.3g}; reloaded, they differ by {proof.reload:.3g}"),
+        ("versions", ", ".join(f"{name} {v}" for name, v in effective.versions.items())),
         ("plan", record.plan_hash[:16]),
         ("digest", record.digest[:16]),
         ("files", str(path)),
-    ]  # fmt: skip
-    scores = [
-        (s.evaluation, s.role, s.metric, _value(_before(record, s)), _value(s), str(s.n))
-        for s in record.scores
-        if s.moment == "after"
     ]
-    scored = f"\n\n{table(scores, ('skill', 'role', 'metric', 'before', 'after', 'n'))}" if scores else ""
-    return table(rows) + scored
-
-
-def _before(record: AdapterRecord, after: Score) -> Score:
-    key = (after.evaluation, after.metric)
-    return next(s for s in record.scores if s.moment == "before" and (s.evaluation, s.metric) == key)
-
-
-def _value(score: Score) -> str:
-    return f"{score.value:.0%}" if score.unit == "fraction" else f"{score.value:.3g}"
+    return table(rows) + (f"\n\n{score_table(record.scores)}" if record.scores else "")

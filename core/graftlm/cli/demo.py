@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .scores import pairs
+
 if TYPE_CHECKING:
     from graftlm.contracts.outcome import Outcome, Score
     from graftlm.running.train import Trained
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--model", default="tiny-mistral", show_default=True, metavar="M", help="A built-in model.")
-@click.option("--skill", default="sentiment", show_default=True, metavar="NAME", help="What to teach: sentiment, subjects.")
+@click.option(
+    "--skill", default="sentiment", show_default=True, metavar="NAME", help="What to teach: sentiment, subjects."
+)
 @click.option("--backend", default="peft", show_default=True, metavar="NAME", help="What trains.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 def demo(model: str, skill: str, backend: str, as_json: bool) -> None:
@@ -52,7 +56,7 @@ def demo(model: str, skill: str, backend: str, as_json: bool) -> None:
 
 
 def _summary(trained: Trained, model: str, skill: str, seconds: float) -> dict[str, object]:
-    scores = _pairs(trained.outcome)
+    scores = _exact_matches(trained.outcome)
     new = next(pair for pair in scores if pair[0].role == "new")
     return {
         "model": model,
@@ -67,14 +71,9 @@ def _summary(trained: Trained, model: str, skill: str, seconds: float) -> dict[s
     }
 
 
-def _pairs(outcome: Outcome) -> list[tuple[Score, Score]]:
+def _exact_matches(outcome: Outcome) -> list[tuple[Score, Score]]:
     """Exact match before and after, by evaluation."""
-    found = []
-    for before in outcome.scores:
-        after = outcome.score(before.evaluation, before.metric, "after")
-        if before.moment == "before" and before.metric == "exact-match" and after is not None:
-            found.append((before, after))
-    return found
+    return [pair for pair in pairs(outcome.scores) if pair[0].metric == "exact-match"]
 
 
 def _tell(trained: Trained, skill: str, example: str, seconds: float) -> None:

@@ -24,7 +24,14 @@ def list_() -> None:
     for name in known.names():
         entry = known.entry(name)
         use = name if entry.folder else f"shape:{name}"
-        rows.append((use, str(entry.config["model_type"]), "comes with graftlm" if entry.folder else "random weights", entry.summary))
+        rows.append(
+            (
+                use,
+                str(entry.config["model_type"]),
+                "comes with graftlm" if entry.folder else "random weights",
+                entry.summary,
+            )
+        )
     click.echo(table(rows, ("--model", "type", "weights", "what it is")))
 
 

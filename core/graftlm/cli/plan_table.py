@@ -12,18 +12,30 @@ from .tables import table
 def plan_table(plan: Plan) -> str:
     """Data, model, parts with their verdicts, and the numbers."""
     training, method = plan.training, plan.method
+    shape = f"rank {method.rank}, alpha {method.alpha:g}, dropout {method.dropout:g}"
     splits = ", ".join(f"{split.rows} {split.name}" for split in plan.data.splits)
-    scored = ", ".join(f"{e.name} ({e.role}, {e.rows} rows)" for e in plan.evaluations) or "nothing: there are no test rows"
+    scored = (
+        ", ".join(f"{e.name} ({e.role}, {e.rows} rows)" for e in plan.evaluations) or "nothing: there are no test rows"
+    )
     facts = [
         ("adapter", f"{plan.name} (a new version where the name is taken)"),
         ("data", f"{splits} rows"),
         ("model", f"{plan.model.name} ({plan.model.model_type}, {plan.model.weights} weights, {plan.model.source})"),
         ("precision", f"{plan.dtype} on {plan.device}, {plan.attention} attention"),
-        ("tuned", f"{method.name}, rank {method.rank}, alpha {method.alpha:g}, dropout {method.dropout:g}, on {', '.join(method.target_modules)}"),
-        ("steps", f"{training.steps} of {training.batch_size} samples ({training.micro_batch} a forward pass), {training.epochs:g} epochs"),
-        ("learning rate", f"{training.learning_rate:g}, {training.schedule}, {training.warmup_steps} steps of warm-up, AdamW"),
+        ("tuned", f"{method.name}, {shape}, on {', '.join(method.target_modules)}"),
+        ("steps", f"{training.steps} of {training.batch_size} samples ({training.micro_batch} a forward pass)"),
+        ("epochs", f"{training.epochs:g}"),
+        (
+            "learning rate",
+            f"{training.learning_rate:g}, {training.schedule}, {training.warmup_steps} warm-up steps, AdamW",
+        ),
         ("length", f"at most {training.max_length} tokens a sample"),
-        ("validation", f"every {training.eval_every} steps" if plan.data.split("validation") else "none: there are no validation rows"),
+        (
+            "validation",
+            f"every {training.eval_every} steps"
+            if plan.data.split("validation")
+            else "none: there are no validation rows",
+        ),
         ("scored", scored),
         ("hash", plan.hash[:16]),
     ]

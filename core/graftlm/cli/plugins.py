@@ -34,7 +34,12 @@ def list_(as_json: bool) -> None:
         click.echo(json.dumps({"plugins": found, "broken": broken}))
         return
     rows = [
-        (str(f["kind"]), str(f["name"]), str(f["from"]), "; ".join(["not available here: " + p for p in f["problems"]] or [str(f["summary"])]))
+        (
+            str(f["kind"]),
+            str(f["name"]),
+            str(f["from"]),
+            "; ".join(["not available here: " + p for p in f["problems"]] or [str(f["summary"])]),
+        )
         for f in sorted(found, key=lambda f: list(known.kinds()).index(str(f["kind"])))
     ]
     click.echo(table(rows, ("kind", "name", "from", "what it is")))
@@ -57,7 +62,11 @@ def show(name: str) -> None:
     kind, slash, bare = name.rpartition("/")
     if slash and kind not in known.kinds():
         raise PluginError(unknown("kind of plugin", kind, known.kinds()))
-    kinds = [kind] if slash else [k for k in known.kinds() if any(bare in (s.name, *s.aliases) for _, s in known.contributions(k))]
+    kinds = (
+        [kind]
+        if slash
+        else [k for k in known.kinds() if any(bare in (s.name, *s.aliases) for _, s in known.contributions(k))]
+    )
     if not kinds:
         raise PluginError(unknown("plugin", bare, {s.name for _, s in known.contributions()}))
     if len(kinds) > 1:
@@ -65,7 +74,8 @@ def show(name: str) -> None:
     plugin, spec = known.find(kinds[0], bare)
     needs = [f"{r.distribution or r.device} {r.version}".strip() for r in spec.requires]
     rows = [
-        ("kind", spec.kind), ("name", spec.name), ("what it is", spec.summary), ("aliases", ", ".join(spec.aliases) or "none"),
+        ("kind", spec.kind), ("name", spec.name), ("what it is", spec.summary),
+        ("aliases", ", ".join(spec.aliases) or "none"),
         ("from", f"{plugin.distribution} {plugin.version}".strip() + f" ({plugin.name})"),
         ("needs", ", ".join(needs) or "nothing"), ("available", "; ".join(missing(spec.requires)) or "yes"),
     ]  # fmt: skip

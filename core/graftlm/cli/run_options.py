@@ -19,11 +19,15 @@ F = typing.TypeVar("F", bound=Callable[..., Any])
 def run_options(command: F) -> F:
     """Add DATA, every setting, ``--config`` and ``--set``."""
     kinds = typing.get_type_hints(RunConfig)
-    for name, metadata in reversed(SETTINGS.items()):
+    for name, metadata in reversed(list(SETTINGS.items())):
         if name != "data":
             command = _option(name, metadata, kinds[name])(command)
     command = click.option(
-        "--set", "assignments", multiple=True, metavar="KIND.NAME=VALUE", help="An option of a plugin, as method.use_rslora=true."
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KIND.NAME=VALUE",
+        help="An option of a plugin, as method.use_rslora=true.",
     )(command)
     command = click.option(
         "--config", "config_file", type=click.Path(path_type=Path), help="YAML with the same keys; flags override it."
@@ -46,7 +50,9 @@ def _option(name: str, metadata: Mapping[str, Any], kind: Any) -> Callable[[F], 
     return click.option(flag, name, type=wanted, metavar=shown, help=text)
 
 
-def run_config(data: str | None, config_file: Path | None, assignments: tuple[str, ...], flags: dict[str, Any]) -> RunConfig:
+def run_config(
+    data: str | None, config_file: Path | None, assignments: tuple[str, ...], flags: dict[str, Any]
+) -> RunConfig:
     """Flags over the file over nothing."""
     layers: dict[str, Any] = {}
     if config_file is not None:

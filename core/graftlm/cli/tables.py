@@ -20,7 +20,9 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> str:
     out = []
     for number, row in enumerate(lines):
         parts = wrap(row[-1], room) or [""]
-        line = "  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), parts[0]]).rstrip()
+        line = "  ".join(
+            [*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), parts[0]]
+        ).rstrip()
         out.append(click.style(line, bold=True) if header and number == 0 else line)
         out += [" " * indent + part for part in parts[1:]]
     return "\n".join(out)

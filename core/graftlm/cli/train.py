@@ -13,7 +13,9 @@ from .run_options import run_config, run_options
 @click.command()
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON at the end, and nothing else.")
-def train(data: str | None, config_file: Path | None, assignments: tuple[str, ...], as_json: bool, **flags: Any) -> None:
+def train(
+    data: str | None, config_file: Path | None, assignments: tuple[str, ...], as_json: bool, **flags: Any
+) -> None:
     """Train an adapter on DATA, prove it, score it on unseen rows, and keep it."""
     from graftlm.planning import resolve
     from graftlm.running.train import carry_out, refuse

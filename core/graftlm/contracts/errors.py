@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class GraftlmError(Exception):
-    """Anything that graftlm reports without a traceback. ``exit_code``: 2 for what the user can mend, 1 for a failure."""
+    """Anything that graftlm reports without a traceback.
+
+    ``exit_code``: 2 for what the user can mend, 1 for a failure.
+    """
 
     exit_code = 2
 

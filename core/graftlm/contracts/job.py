@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainJob:
-    """A run. ``run`` is its folder's name, ``model`` the folder of the base's files, ``staged`` where the adapter goes."""
+    """A run: its folder's name, the folder of the base's files, and where the adapter is staged."""
 
     run: str
     model: str

@@ -76,9 +76,9 @@ class FamilyFacts:
     """What holds for an architecture.
 
     ``attention`` and ``mlp`` are the names of its linear layers by role (the last part of the module's path);
-    ``fused`` are those of them that hold several projections. ``linear_classes`` are subclasses of ``nn.Linear`` that it
-    uses, as ``module:Class``. ``attention_implementations`` are transformers' names. ``packing``: under which of them
-    several samples in one row with restarting position ids give exactly the separate logits.
+    ``fused`` are those of them that hold several projections. ``linear_classes`` are the subclasses of ``nn.Linear``
+    that it uses, as ``module:Class``. ``attention_implementations`` are transformers' names. ``packing``: under which
+    of them several samples in one row with restarting position ids give exactly the separate logits.
     ``default_targets`` is the safe choice where the user names none.
     """
 

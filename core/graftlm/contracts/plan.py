@@ -124,7 +124,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that a worker needs. ``settings`` are the resolved settings by name, ``origins`` where each is from."""
+    """Everything that a worker needs. ``settings`` are resolved, by name; ``origins`` say where each is from."""
 
     version: str
     hash: str

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-WATCHED = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "bitsandbytes", "triton", "numpy")
+WATCHED = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "bitsandbytes",
+    "triton",
+    "numpy",
+)
 
 
 def versions() -> dict[str, str]:

@@ -84,7 +84,9 @@ def _list_records(path: Path) -> Iterator[tuple[Record, str]]:
         if following == "]":
             return
         if following != ",":
-            raise DataError(f"{path}:{line_at(min(position, len(text)))}: not valid JSON: expected ',' or ']' after a record")
+            raise DataError(
+                f"{path}:{line_at(min(position, len(text)))}: not valid JSON: expected ',' or ']' after a record"
+            )
 
 
 def _record(record: Any, source: str) -> Record:

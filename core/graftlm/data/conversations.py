@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from graftlm.contracts.conversation import Conversation, Message
@@ -54,13 +54,18 @@ def _check(conversation: Conversation) -> None:
     turns = [m for m in conversation.messages if m.role != "system"]
     if not turns or turns[0].role != "user":
         raise DataError("the first turn must be the user's")
-    for before, after in zip(turns, turns[1:], strict=False):
+    for before, after in pairwise(turns):
         if before.role == after.role:
             raise DataError(f"two {after.role} turns follow each other")
     if turns[-1].role != "assistant":
         raise DataError("the last turn must be the assistant's")
     if not turns[-1].content.strip():
         raise DataError("the last answer is empty")
+    for message in conversation.messages:
+        try:
+            message.content.encode()
+        except UnicodeEncodeError:
+            raise DataError("its text holds half a surrogate pair, which is no character") from None
 
 
 def write_row(conversation: Conversation) -> str:

@@ -46,7 +46,9 @@ def _rows(request: SplitRequest, data_format: DataFormat) -> Iterator[tuple[Spli
                 yield name, conversation
 
 
-def survey(request: SplitRequest, chosen: DataFormat | None, formats: Sequence[DataFormat]) -> tuple[DataFormat, tuple[Split, ...]]:
+def survey(
+    request: SplitRequest, chosen: DataFormat | None, formats: Sequence[DataFormat]
+) -> tuple[DataFormat, tuple[Split, ...]]:
     """The format and the splits; ``DataError`` where there is nothing to train on, or test rows are trained on."""
     data_format = chosen or detect(request.data, formats)
     found = {name: RunningDigest() for name in NAMES}
@@ -67,7 +69,11 @@ def survey(request: SplitRequest, chosen: DataFormat | None, formats: Sequence[D
             f"{len(leaked)} rows that are kept for validation or test are trained on too, the first at {leaked[0]}: "
             "remove them from one side"
         )
-    paths = {"train": request.data, "validation": request.val_data or request.data, "test": request.test_data or request.data}
+    paths = {
+        "train": request.data,
+        "validation": request.val_data or request.data,
+        "test": request.test_data or request.data,
+    }
     splits = (Split(name=n, path=str(paths[n].resolve()), rows=d.rows, digest=d.digest) for n, d in found.items())
     return data_format, tuple(split for split in splits if split.rows)
 

@@ -43,7 +43,9 @@ def read_config_file(path: Path) -> dict[str, Any]:
 def _typed(what: str, name: str, value: Any, kind: Any) -> Any:
     if name == "options":
         if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
-            raise UsageError(f"{what} must hold kinds of plugins, each with its options, such as 'method: {{use_rslora: true}}'")
+            raise UsageError(
+                f"{what} must hold kinds of plugins, each with its options, such as 'method: {{use_rslora: true}}'"
+            )
         return value
     wanted = next(t for t in typing.get_args(kind) if t is not types.NoneType)
     if wanted is str and isinstance(value, list):

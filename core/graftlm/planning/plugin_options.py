@@ -25,7 +25,9 @@ def plugin_options(chosen: Sequence[Spec], asked: Mapping[str, Mapping[str, Any]
             if name not in declared[kind]:
                 raise UsageError(unknown(f"option of the chosen {kind}", name, declared[kind]))
     return {
-        kind: {name: convert(f"{kind}.{name}", asked.get(kind, {}).get(name, o.default), o) for name, o in options.items()}
+        kind: {
+            name: convert(f"{kind}.{name}", asked.get(kind, {}).get(name, o.default), o) for name, o in options.items()
+        }
         for kind, options in declared.items()
     }
 
@@ -48,7 +50,9 @@ def convert(what: str, value: Any, option: Option) -> Any:
 
 
 def _article(kind: str) -> str:
-    return {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "list": "a list"}[kind]
+    return {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "list": "a list"}[
+        kind
+    ]
 
 
 def _typed(value: Any, kind: str) -> Any:

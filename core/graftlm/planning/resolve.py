@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graftlm import __version__
 from graftlm.contracts.config import AUTO, RunConfig
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.model import FamilyFacts, ModelDescription
@@ -27,6 +26,7 @@ from graftlm.contracts.serial import digest, file_digest, to_builtins
 from graftlm.contracts.situation import Probe, Situation
 from graftlm.contracts.specs import DataFormat, PromptTemplate
 from graftlm.data.splits import SplitRequest, effective_shares, survey
+from graftlm.version import __version__
 from graftlm_registry.adapters.names import check_name
 from graftlm_registry.plugins import Registry
 from graftlm_registry.suggestions import unknown
@@ -244,9 +244,7 @@ def _evaluations(
         for skill, path in description.suites.items():
             with path.open(encoding="utf-8") as file:
                 rows = sum(1 for _ in file)
-            found.append(
-                Evaluation(name=skill, role="old", path=str(path), rows=rows, digest=file_digest(path)[:16])
-            )
+            found.append(Evaluation(name=skill, role="old", path=str(path), rows=rows, digest=file_digest(path)[:16]))
     return tuple(found)
 
 

@@ -125,5 +125,10 @@ def part(spec: Spec, why: str, registry: Registry) -> Part:
     plugin, _ = registry.find(spec.kind, spec.name)
     problems = tuple(missing(spec.requires))
     return Part(
-        kind=spec.kind, name=spec.name, why=why, distribution=plugin.distribution, version=plugin.version, problems=problems
+        kind=spec.kind,
+        name=spec.name,
+        why=why,
+        distribution=plugin.distribution,
+        version=plugin.version,
+        problems=problems,
     )

@@ -64,11 +64,10 @@ def _in_range(what: str, value: Any, limits: Mapping[str, Any]) -> None:
         raise UsageError(f"{what} is {value}, and must be a finite number")
     if limits.get("choices") and value not in limits["choices"]:
         raise UsageError(f"{what}: {unknown('value', str(value), limits['choices'])}")
-    for name, wrong, words in (
-        ("minimum", lambda limit: value < limit, "at least"),
-        ("maximum", lambda limit: value > limit, "at most"),
-        ("above", lambda limit: value <= limit, "more than"),
-    ):
-        limit = limits.get(name)
-        if limit is not None and wrong(limit):
-            raise UsageError(f"{what} is {value:g}, and must be {words} {limit:g}")
+    least, most, above = (limits.get(name) for name in ("minimum", "maximum", "above"))
+    if least is not None and value < least:
+        raise UsageError(f"{what} is {value:g}, and must be at least {least:g}")
+    if most is not None and value > most:
+        raise UsageError(f"{what} is {value:g}, and must be at most {most:g}")
+    if above is not None and value <= above:
+        raise UsageError(f"{what} is {value:g}, and must be more than {above:g}")

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from graftlm import __version__
 from graftlm.contracts.errors import Interrupted, PluginError, StoreError, UsageError
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Outcome
@@ -22,6 +21,7 @@ from graftlm.contracts.specs import DataFormat
 from graftlm.data.splits import write_splits
 from graftlm.planning import base_model
 from graftlm.planning.resolve import split_request
+from graftlm.version import __version__
 from graftlm_registry.adapters import open_store
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
@@ -73,7 +73,9 @@ def carry_out(
             also(plan, outcome, run)
         record = store.publish(staged, draft(plan, outcome, Path(plan.model.folder)))
     except Interrupted as error:
-        error.args = (f"{error}; nothing was published. To go on, give the same command again (log: {run / 'log.txt'})",)
+        error.args = (
+            f"{error}; nothing was published. To go on, give the same command again (log: {run / 'log.txt'})",
+        )
         raise
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -44,7 +44,10 @@ def run_worker(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
     last: Mapping[str, Any] = {}
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with os.fdopen(read_end, encoding="utf-8") as lines, (folder / "events.jsonl").open("a", encoding="utf-8") as kept:
+        with (
+            os.fdopen(read_end, encoding="utf-8") as lines,
+            (folder / "events.jsonl").open("a", encoding="utf-8") as kept,
+        ):
             for line in lines:
                 kept.write(line)
                 last = json.loads(line)

@@ -13,7 +13,9 @@ from importlib.util import find_spec
 if find_spec("pytest"):
     import pytest
 
-    pytest.register_assert_rewrite(*(f"graftlm.testing.{name}" for name in ("formats", "templates", "families", "backends")))
+    pytest.register_assert_rewrite(
+        *(f"graftlm.testing.{name}" for name in ("formats", "templates", "families", "backends"))
+    )
 
 from .backends import BackendSuite
 from .families import FamilySuite

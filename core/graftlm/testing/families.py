@@ -46,7 +46,11 @@ class FamilySuite:
         for config in self.configs.values():
             facts, model = self.spec.facts(config), self.model(config)
             head = model.get_output_embeddings()
-            linear = {n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
+            linear = {
+                n.rpartition(".")[2]
+                for n, m in model.named_modules()
+                if isinstance(m, torch.nn.Linear) and m is not head
+            }
             assert set(facts.attention) | set(facts.mlp) == linear
             assert set(facts.default_targets) <= linear
             assert set(facts.fused) <= linear
@@ -56,7 +60,9 @@ class FamilySuite:
         import torch
 
         for config in self.configs.values():
-            classes = {type(m) for m in self.model(config).modules() if isinstance(m, torch.nn.Linear)} - {torch.nn.Linear}
+            classes = {type(m) for m in self.model(config).modules() if isinstance(m, torch.nn.Linear)} - {
+                torch.nn.Linear
+            }
             assert {f"{c.__module__}:{c.__qualname__}" for c in classes} == set(self.spec.facts(config).linear_classes)
 
     def test_its_attention_implementations_load(self) -> None:

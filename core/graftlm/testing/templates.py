@@ -10,6 +10,7 @@ from graftlm.contracts.conversation import Conversation, Message, RenderOptions,
 from graftlm.contracts.specs import PromptTemplate
 from graftlm_registry.plugins import registry
 
+PLAIN = RenderOptions()
 SYSTEM, FIRST, SECOND = Message("system", "S"), Message("user", "U1"), Message("user", "U2")
 CORPUS = (
     (FIRST,),
@@ -33,7 +34,7 @@ class TemplateSuite:
     def spec(self) -> PromptTemplate:
         return registry().get(PromptTemplate, self.template)
 
-    def render(self, messages: Sequence[Message], options: RenderOptions = RenderOptions()) -> Sequence[Span]:
+    def render(self, messages: Sequence[Message], options: RenderOptions = PLAIN) -> Sequence[Span]:
         return self.spec.render(Conversation(tuple(messages)), options)
 
     def test_golden_texts(self) -> None:
@@ -43,7 +44,11 @@ class TemplateSuite:
     def test_only_declared_control_tokens(self) -> None:
         for messages in CORPUS:
             for prompt in (False, True):
-                used = {s.text for s in self.render(messages, RenderOptions(generation_prompt=prompt)) if s.kind == "control"}
+                used = {
+                    s.text
+                    for s in self.render(messages, RenderOptions(generation_prompt=prompt))
+                    if s.kind == "control"
+                }
                 assert used <= set(self.spec.control_tokens)
 
     def test_trained_text_is_the_answers_and_their_ends(self) -> None:
@@ -53,7 +58,9 @@ class TemplateSuite:
             trained = "".join(s.text for s in spans if s.trained)
             answers = [m for m in messages if m.role == "assistant" and m.train is not False]
             assert trained.count(self.spec.end_token) == len(answers)
-            assert [part.strip() for part in trained.split(self.spec.end_token)[:-1]] == [m.content.strip() for m in answers]
+            assert [part.strip() for part in trained.split(self.spec.end_token)[:-1]] == [
+                m.content.strip() for m in answers
+            ]
             assert all(span.answer for span in spans if span.trained)
 
     def test_an_answer_continues_its_generation_prompt(self) -> None:

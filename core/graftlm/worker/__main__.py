@@ -32,14 +32,17 @@ def main() -> int:
     events.send("hello", protocol=PROTOCOL, python=sys.version.split()[0])
     try:
         if given.job == "train":
-            from .training import train_job as job
+            from .training import train_job
+
+            train_job(given.folder, events)
         else:
-            from .answering import generate_job as job
-        job(given.folder, events)
+            from .answering import generate_job
+
+            generate_job(given.folder, events)
     except GraftlmError as error:
         events.send("failed", kind=type(error).__name__, message=str(error), exit_code=error.exit_code)
         return error.exit_code
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the front must hear of everything
         traceback.print_exc()
         events.send("failed", kind=type(error).__name__, message=_sentence(error), exit_code=1)
         return 1

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from graftlm.contracts.conversation import Conversation, RenderOptions
@@ -22,6 +24,8 @@ from graftlm.data.conversations import read_row
 from .events import Events
 from .tokenizing import IGNORED, Encoded, SpanTokenizer
 
+Ints = NDArray[np.integer[Any]]
+
 MOST_LOST = 0.1
 """Largest share of rows that may be left out before the run stops."""
 
@@ -30,14 +34,14 @@ MOST_LOST = 0.1
 class EncodedRows:
     """Encoded rows, as arrays."""
 
-    ids: np.ndarray
-    labels: np.ndarray
-    offsets: np.ndarray
+    ids: Ints
+    labels: Ints
+    offsets: Ints
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def row(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def row(self, index: int) -> tuple[Ints, Ints]:
         begin, end = self.offsets[index], self.offsets[index + 1]
         return self.ids[begin:end], self.labels[begin:end]
 
@@ -56,7 +60,13 @@ def read_rows(path: Path) -> Iterator[Conversation]:
 
 
 def encode_file(
-    source: Path, target: Path, template: PromptTemplate, tokenizer: SpanTokenizer, max_length: int, events: Events, total: int
+    source: Path,
+    target: Path,
+    template: PromptTemplate,
+    tokenizer: SpanTokenizer,
+    max_length: int,
+    events: Events,
+    total: int,
 ) -> EncodingCounts:
     """Encode a file of rows. ``RunError`` where more than a tenth of them could not be trained on."""
     kept: list[Encoded] = []
@@ -73,7 +83,7 @@ def encode_file(
         else:
             kept.append(encoded)
     _check(rows, too_long, nothing, max_length)
-    arrays = {
+    arrays: dict[str, Ints] = {
         "ids": np.fromiter((i for e in kept for i in e.ids), dtype=np.int32),
         "labels": np.fromiter((i for e in kept for i in e.labels), dtype=np.int32),
         "offsets": np.cumsum([0, *(len(e.ids) for e in kept)], dtype=np.int64),
@@ -92,7 +102,9 @@ def encode_file(
 
 def _check(rows: int, too_long: int, nothing: int, max_length: int) -> None:
     if too_long > rows * MOST_LOST:
-        raise RunError(f"{too_long} of {rows} rows are longer than --max-length {max_length}: raise it, or shorten them")
+        raise RunError(
+            f"{too_long} of {rows} rows are longer than --max-length {max_length}: raise it, or shorten them"
+        )
     if nothing > rows * MOST_LOST or too_long + nothing == rows:
         raise RunError(f"{nothing} of {rows} rows have nothing to train on (every turn says 'train: false')")
 

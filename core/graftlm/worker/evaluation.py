@@ -102,7 +102,9 @@ def evaluate(
             result = resolve_target(spec.target)(context)
             folder = run / "samples"
             folder.mkdir(exist_ok=True)
-            with (folder / f"{evaluation.role}.{evaluation.name}.{spec.name}.{moment}.jsonl").open("w", encoding="utf-8") as file:
+            with (folder / f"{evaluation.role}.{evaluation.name}.{spec.name}.{moment}.jsonl").open(
+                "w", encoding="utf-8"
+            ) as file:
                 file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in result.samples)
             scores += [
                 Score(

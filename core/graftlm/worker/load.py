@@ -92,9 +92,8 @@ def check_adapted(plan: Plan, adapted: dict[str, int], present: dict[str, int]) 
     """Every layer of every target must be adapted."""
     for target in plan.method.target_modules:
         if adapted.get(target, 0) != present.get(target, 0) or not adapted.get(target):
-            raise RunError(
-                f"{adapted.get(target, 0)} of {present.get(target, 0)} '{target}' layers are adapted, and the plan says all"
-            )
+            share = f"{adapted.get(target, 0)} of {present.get(target, 0)}"
+            raise RunError(f"{share} '{target}' layers are adapted, and the plan says all")
 
 
 def load_adapted(plan: Plan, folder: Path, device: str, initial: Path, patches: Patches, tuner: Tuner) -> LoadedModel:
@@ -116,5 +115,3 @@ def load_adapted(plan: Plan, folder: Path, device: str, initial: Path, patches: 
     return LoadedModel(
         model=tuned, linear_layers=linear, quantized_layers=quantized, adapted=adapted, attention=attention
     )
-
-

@@ -19,7 +19,9 @@ def devices() -> tuple[Device, ...]:
     for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         facts = torch.cuda.get_device_properties(i)
         found.append(
-            Device(type="cuda", name=facts.name, memory=facts.total_memory, compute_capability=(facts.major, facts.minor))
+            Device(
+                type="cuda", name=facts.name, memory=facts.total_memory, compute_capability=(facts.major, facts.minor)
+            )
         )
     memory = psutil.virtual_memory().total
     if torch.backends.mps.is_available():

@@ -44,11 +44,12 @@ def logits(model: Any, rows: EncodedRows, samples: Sequence[int], device: str) -
     batch = collate(rows, samples)
     with inference(model):
         found = model(input_ids=batch.ids.to(device), attention_mask=batch.mask.to(device), use_cache=False).logits
-    return found[batch.mask.to(device).bool()].float().cpu()
+    real: torch.Tensor = found[batch.mask.to(device).bool()].float().cpu()
+    return real
 
 
 def prove(model: Any, tuner: Tuner, staged: Path, rows: EncodedRows, device: str, base_before: str) -> Proof:
-    """Raises ``RunError`` where the adapter changes nothing, the staged files are another adapter, or the base changed."""
+    """Raises ``RunError`` where the adapter has no effect, the staged files are another one, or the base changed."""
     samples = range(min(SAMPLES, len(rows)))
     tuned = logits(model, rows, samples, device)
     with tuner.untuned(model):

@@ -38,9 +38,7 @@ class SpanTokenizer:
         self._words = Tokenizer.from_str(json.dumps(_without_added_tokens(json.loads(definition))))
         self._words.no_padding()
         self._words.no_truncation()
-        self._control = {
-            token_id for token_id, token in self._full.get_added_tokens_decoder().items() if token.content
-        }
+        self._control = {token_id for token_id, token in self._full.get_added_tokens_decoder().items() if token.content}
 
     @classmethod
     def from_folder(cls, folder: Path) -> SpanTokenizer:
@@ -91,7 +89,9 @@ class SpanTokenizer:
         labels: list[int] = []
         for group in self.pieces(spans):
             first = group[0]
-            new = [self.control_id(first.text)] if first.kind == "control" else self.words("".join(s.text for s in group))
+            new = (
+                [self.control_id(first.text)] if first.kind == "control" else self.words("".join(s.text for s in group))
+            )
             ids += new
             labels += new if first.trained else [IGNORED] * len(new)
         return Encoded(ids, labels)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from graftlm.api import Backend, Batch, LoadedModel, Requirement, TrainingContext, hookimpl
+
+if TYPE_CHECKING:
+    import torch
 
 PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -51,7 +55,7 @@ class PeftTrainer:
                 model=model,
             )
 
-    def _loss(self, model: object, batch: Batch, device: object) -> object:
+    def _loss(self, model: Any, batch: Batch, device: torch.device) -> torch.Tensor:
         """Summed nats of a micro-batch."""
         import torch
 

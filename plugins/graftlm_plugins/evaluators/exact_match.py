@@ -12,11 +12,12 @@ def score(context: EvaluationContext) -> EvaluationResult:
     references = context.references()
     # An answer that is longer than every right one is wrong, however it goes on.
     answers = context.generate(context.longest_reference)
+    right = [answer.strip() == reference.strip() for answer, reference in zip(answers, references, strict=True)]
     samples = tuple(
-        {"question": question, "reference": reference, "answer": answer, "right": answer.strip() == reference.strip()}
-        for question, reference, answer in zip(context.questions(), references, answers, strict=True)
+        {"question": question, "reference": reference, "answer": answer, "right": is_right}
+        for question, reference, answer, is_right in zip(context.questions(), references, answers, right, strict=True)
     )
-    return EvaluationResult(values={"exact-match": sum(s["right"] for s in samples) / len(samples)}, samples=samples)
+    return EvaluationResult(values={"exact-match": sum(right) / len(right)}, samples=samples)
 
 
 @hookimpl

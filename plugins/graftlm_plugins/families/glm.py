@@ -25,4 +25,6 @@ def facts(config: Mapping[str, Any]) -> FamilyFacts:
 
 @hookimpl
 def graftlm_model_families() -> Iterable[ModelFamily]:
-    yield ModelFamily(name="glm", summary="GLM-4", model_types=("glm", "glm4"), facts=facts, template=lambda model: "glm4")
+    yield ModelFamily(
+        name="glm", summary="GLM-4", model_types=("glm", "glm4"), facts=facts, template=lambda model: "glm4"
+    )

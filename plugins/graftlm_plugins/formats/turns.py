@@ -9,7 +9,8 @@ from typing import Any
 from graftlm.api import Conversation, DataError, DataFormat, Message, Record, Role, hookimpl
 
 SHAREGPT: Mapping[str, Role] = {
-    "system": "system", "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant",
+    "system": "system", "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
+    "chatgpt": "assistant",
     "bing": "assistant", "bard": "assistant", "model": "assistant",
 }  # fmt: skip
 OPENAI: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}

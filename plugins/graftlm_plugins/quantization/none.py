@@ -24,5 +24,8 @@ class Unquantized:
 @hookimpl
 def graftlm_quantizations() -> Iterable[Quantization]:
     yield Quantization(
-        name="none", summary="the base in its own precision", bits=0, target="graftlm_plugins.quantization.none:Unquantized"
+        name="none",
+        summary="the base in its own precision",
+        bits=0,
+        target="graftlm_plugins.quantization.none:Unquantized",
     )

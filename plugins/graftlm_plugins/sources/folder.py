@@ -34,6 +34,4 @@ def fetch(request: ModelRequest, description: ModelDescription) -> Path:
 
 @hookimpl
 def graftlm_model_sources() -> Iterable[ModelSource]:
-    yield ModelSource(
-        name="folder", summary="a local folder", rank=30, accepts=accepts, describe=describe, fetch=fetch
-    )
+    yield ModelSource(name="folder", summary="a local folder", rank=30, accepts=accepts, describe=describe, fetch=fetch)

@@ -10,7 +10,14 @@ from typing import Any
 from graftlm.api import ModelDescription, ModelError, ModelRequest, ModelSource, Requirement, hookimpl, read_config
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-SMALL = ("config.json", "generation_config.json", "tokenizer*", "*.jinja", "special_tokens_map.json", "added_tokens.json")
+SMALL = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "*.jinja",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 
 
@@ -40,12 +47,13 @@ def _download(request: ModelRequest, patterns: tuple[str, ...], revision: str) -
     from huggingface_hub import snapshot_download
 
     def download() -> str:
-        return snapshot_download(
+        folder: str = snapshot_download(
             request.reference,
             revision=revision or None,
             allow_patterns=list(patterns),
             local_files_only=request.offline,
         )
+        return folder
 
     return Path(_explained(request, download))
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,13 @@ from .durable import create_exclusively, make_folder, sync_folder, sync_tree
 from .names import check_name, split_reference
 
 LAYOUT = 1
+REASONS = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EROFS: "its file system is read-only: set GRAFTLM_HOME to a folder that can be written",
+    errno.EACCES: "it may not be written: set GRAFTLM_HOME to a folder that can be",
+    errno.ENOTDIR: "a file stands where a folder should: set GRAFTLM_HOME to a folder",
+    errno.EEXIST: "a file stands where a folder should: set GRAFTLM_HOME to a folder",
+}
 
 
 class AdapterStore:
@@ -59,7 +66,9 @@ class AdapterStore:
             probe.unlink()
         found = from_json(layout.read_bytes(), dict[str, int], str(layout)).get("layout")
         if found != LAYOUT:
-            raise StoreError(f"the store {self.root} has layout {found}, and this graftlm knows {LAYOUT}: update graftlm")
+            raise StoreError(
+                f"the store {self.root} has layout {found}, and this graftlm knows {LAYOUT}: update graftlm"
+            )
 
     def stage(self) -> Path:
         """An empty folder on the store's file system, for an adapter's files."""
@@ -78,7 +87,9 @@ class AdapterStore:
         with self._explained():
             digest = content_digest(staged)
             if digest != draft.digest:
-                raise StoreError(f"the staged adapter in {staged} is not the one that was proved: nothing was published")
+                raise StoreError(
+                    f"the staged adapter in {staged} is not the one that was proved: nothing was published"
+                )
             sync_tree(staged)
             self._adopt(staged, self._objects / digest)
             return self._claim(draft)
@@ -157,14 +168,8 @@ class AdapterStore:
         try:
             yield
         except OSError as error:
-            why: dict[int, Callable[[], str]] = {
-                errno.ENOSPC: lambda: "the disk is full: free some space",
-                errno.EROFS: lambda: "its file system is read-only: set GRAFTLM_HOME to a folder that can be written",
-                errno.EACCES: lambda: "it may not be written: set GRAFTLM_HOME to a folder that can be",
-                errno.ENOTDIR: lambda: "a file stands where a folder should: set GRAFTLM_HOME to a folder",
-            }
-            said = why.get(error.errno or 0, lambda: str(error))()
-            raise StoreError(f"the store {self.root} cannot be used: {said}") from error
+            why = REASONS.get(error.errno or 0, str(error))
+            raise StoreError(f"the store {self.root} cannot be used: {why}") from error
 
 
 def open_store() -> AdapterStore:

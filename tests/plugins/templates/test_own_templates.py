@@ -27,7 +27,10 @@ def template_of(model: str) -> PromptTemplate:
 def conversations(draw: st.DrawFn, words: st.SearchStrategy[str] = WORDS) -> Conversation:
     turns = [Message("system", draw(words))] if draw(st.booleans()) else []
     for _ in range(draw(st.integers(1, 3))):
-        turns += [Message("user", draw(words)), Message("assistant", draw(words), draw(st.sampled_from((None, True, False))))]
+        turns += [
+            Message("user", draw(words)),
+            Message("assistant", draw(words), draw(st.sampled_from((None, True, False)))),
+        ]
     return Conversation(tuple(turns))
 
 
@@ -44,7 +47,9 @@ def test_the_model_s_own_template_gives_the_same_text(model: str) -> None:
     for turns in corpus:
         messages = [{"role": role, "content": words} for role, words in turns]
         theirs = own.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
-        spans = template.render(Conversation(tuple(Message(r, w) for r, w in turns)), RenderOptions(generation_prompt=True))
+        spans = template.render(
+            Conversation(tuple(Message(r, w) for r, w in turns)), RenderOptions(generation_prompt=True)
+        )
         ours = "".join(span.text for span in spans)
         assert (ours if template.own_end else ours.replace("<|endoftext|>", "")) == theirs
 
@@ -70,7 +75,12 @@ def test_labels_are_the_ids_of_the_trained_spans(model: str, conversation: Conve
 def test_typed_control_tokens_stay_words(model: str, data: st.DataObject) -> None:
     tokenizer, template = TOKENIZERS[model], template_of(model)
     tokens = st.sampled_from([*template.control_tokens, "<think>", "</think>", "[INST]", "<|im_start|>"])
-    hostile = st.lists(st.one_of(tokens, st.text(max_size=4)), min_size=1, max_size=4).map("".join).map(str.strip).filter(bool)
+    hostile = (
+        st.lists(st.one_of(tokens, st.text(max_size=4)), min_size=1, max_size=4)
+        .map("".join)
+        .map(str.strip)
+        .filter(bool)
+    )
     conversation = data.draw(conversations(hostile))
     spans = template.render(conversation, RenderOptions())
     control = {tokenizer.control_id(t) for t in template.control_tokens}

@@ -10,7 +10,8 @@ from graftlm.testing import TemplateSuite
 
 BUILTIN = Path(graftlm_registry.__file__).parent / "builtin"
 S, U1, A1, U2, A2 = (
-    Message("system", "S"), Message("user", "U1"), Message("assistant", "A1"), Message("user", "U2"), Message("assistant", "A2"),
+    Message("system", "S"), Message("user", "U1"), Message("assistant", "A1"),
+    Message("user", "U2"), Message("assistant", "A2"),
 )  # fmt: skip
 ASK = RenderOptions(generation_prompt=True)
 SAY = RenderOptions()
