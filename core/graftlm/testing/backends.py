@@ -14,7 +14,7 @@ import pytest
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
-from graftlm.planning import resolve
+from graftlm.planning.resolve import resolve
 from graftlm.running.train import Trained, carry_out
 from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import registry
