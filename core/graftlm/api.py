@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from pluggy import HookimplMarker
 
 from .contracts.conversation import (
@@ -27,21 +29,6 @@ from .contracts.errors import (
 )
 from .contracts.model import Catalogue, CatalogueEntry, FamilyFacts, ModelDescription, ModelRequest
 from .contracts.model_files import read_config
-from .contracts.plan import Evaluation, MethodPlan, Plan
-from .contracts.services import (
-    Batch,
-    EvaluationContext,
-    EvaluationResult,
-    LoadContext,
-    LoadedModel,
-    PatchContext,
-    Quantizer,
-    Step,
-    Trainer,
-    TrainingContext,
-    Tuner,
-)
-from .contracts.situation import Device, Probe, Situation
 from .contracts.spec import Option, Requirement, Spec
 from .contracts.specs import (
     Accelerator,
@@ -60,7 +47,43 @@ from .contracts.specs import (
     TuningMethod,
 )
 
+if TYPE_CHECKING:
+    from .contracts.plan import Evaluation, MethodPlan, Plan
+    from .contracts.services import (
+        Batch,
+        EvaluationContext,
+        EvaluationResult,
+        LoadContext,
+        LoadedModel,
+        PatchContext,
+        Quantizer,
+        Step,
+        Trainer,
+        TrainingContext,
+        Tuner,
+    )
+    from .contracts.situation import Device, Probe, Situation
+
 hookimpl = HookimplMarker("graftlm")
+
+LATE = {
+    "graftlm.contracts.plan": "Evaluation MethodPlan Plan",
+    "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult LoadContext LoadedModel PatchContext "
+    "Quantizer Step Trainer TrainingContext Tuner",
+    "graftlm.contracts.situation": "Device Probe Situation",
+}
+"""What plugins meet in the worker, or in annotations only: imported when it is asked for, so that the front starts in a
+blink."""
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    for module, names in LATE.items():
+        if name in names.split():
+            return getattr(import_module(module), name)
+    raise AttributeError(f"graftlm.api has no {name!r}")
+
 
 __all__ = [
     "Accelerator",

@@ -114,9 +114,9 @@ def _report(plugin: Plugin) -> str:
 @lru_cache(maxsize=1)
 def registry() -> Registry:
     """The registry of this process: built-in plugins, then those of installed distributions."""
-    built_in = [
-        _checked(import_module(name), name.removeprefix("graftlm_plugins."), "graftlm", "") for name in BUILT_IN
-    ]
+    manager = _manager()
+    prefix = "graftlm_plugins."
+    built_in = [_checked(manager, import_module(name), name.removeprefix(prefix), "graftlm", "") for name in BUILT_IN]
     return Registry([*built_in, *_strangers(_allowed())])
 
 
@@ -150,17 +150,23 @@ def _loaded(entry: EntryPoint, distribution: str, version: str) -> Plugin:
     except (Exception, SystemExit) as error:  # noqa: BLE001
         problem = f"importing {entry.value} failed: {type(error).__name__}: {error}"
         return Plugin(entry.name, distribution, version, problem=problem)
-    return _checked(module, entry.name, distribution, version)
+    return _checked(_manager(), module, entry.name, distribution, version)  # its faults are its own
 
 
-def _checked(module: Any, name: str, distribution: str, version: str) -> Plugin:
-    """The module's contributions, or the first thing that is wrong with them."""
+def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("graftlm")
     manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _checked(manager: pluggy.PluginManager, module: Any, name: str, distribution: str, version: str) -> Plugin:
+    """The module's contributions, or the first thing that is wrong with them."""
     try:
         manager.register(module, name)
         manager.check_pending()
-        specs = tuple(spec for hook in HOOKS for part in getattr(manager.hook, hook)() for spec in _valid(hook, part))
+        callers = manager.get_hookcallers(module) or []
+        impls = [impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is module]
+        specs = tuple(spec for impl in impls for spec in _valid(impl))
     except pluggy.PluginValidationError as error:
         return Plugin(name, distribution, version, problem=_misspelt(module) or str(error))
     except Exception as error:  # noqa: BLE001 - whatever a stranger's hook raises is its own fault
@@ -195,8 +201,11 @@ KIND_OF_HOOK: Mapping[str, str] = {
 }
 
 
-def _valid(hook: str, part: Iterable[object]) -> Iterator[Spec]:
-    for spec in part:
+def _valid(impl: pluggy.HookImpl) -> Iterator[Spec]:
+    """What a plugin's hook gives; raises on anything that is not a spec of the hook's kind with a proper name."""
+    hook = impl.function.__name__
+    given: Any = impl.function()
+    for spec in given:
         if not isinstance(spec, Spec) or spec.kind != KIND_OF_HOOK[hook]:
             raise TypeError(f"{hook} must give {KIND_OF_HOOK[hook]} specs, and gave {spec!r}")
         for name in (spec.name, *spec.aliases):

@@ -72,7 +72,7 @@ def show(name: str) -> None:
     if len(kinds) > 1:
         raise PluginError(f"'{bare}' is a name of several kinds: say {' or '.join(f'{k}/{bare}' for k in kinds)}")
     plugin, spec = known.find(kinds[0], bare)
-    needs = [f"{r.distribution or r.device} {r.version}".strip() for r in spec.requires]
+    needs = [f"{r.distribution or r.device} {r.range}".strip() for r in spec.requires]
     rows = [
         ("kind", spec.kind), ("name", spec.name), ("what it is", spec.summary),
         ("aliases", ", ".join(spec.aliases) or "none"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ from .errors import ModelError
 
 def read_config(folder: Path) -> dict[str, Any]:
     """``config.json`` of a model folder; ``ModelError`` where there is none that can be read."""
+    import json
+
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} has no config.json, so it is not a model folder (is it an adapter, or its parent?)")

@@ -9,7 +9,7 @@ OptionType = Literal["int", "float", "str", "bool", "list"]
 OptionValue = int | float | str | bool | tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Option:
     """A setting of a plugin, given as ``--set KIND.NAME=VALUE`` or in YAML.
 
@@ -25,22 +25,30 @@ class Option:
     maximum: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Requirement:
     """Something that must be there when a plugin is selected; data until then.
 
-    ``version`` is a range as pip writes it (``>=0.21,<0.22``). ``extra`` is the extra of graftlm that installs it.
+    ``minimum`` (inclusive) and ``below`` (exclusive) are releases such as ``0.21``. ``extra`` is the extra of graftlm
+    that installs it.
     ``device`` is a torch device type that the probe must have seen, with at least ``compute_capability`` there.
     """
 
     distribution: str = ""
-    version: str = ""
+    minimum: str = ""
+    below: str = ""
     extra: str = ""
     device: str = ""
     compute_capability: tuple[int, int] | None = None
 
+    @property
+    def range(self) -> str:
+        """As pip writes it: ``>=0.21,<0.22``."""
+        least, most = self.minimum and f">={self.minimum}", self.below and f"<{self.below}"
+        return ",".join(part for part in (least, most) if part)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Spec:
     """A contribution. ``name`` is the value of the flag that selects it; ``summary`` is one line."""
 

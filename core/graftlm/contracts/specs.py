@@ -1,6 +1,7 @@
 """What the hooks return: one frozen dataclass for each kind of plugin.
 
 Heavy code is named by a *target*, ``"module:attribute"``, resolved in the worker only when it was selected.
+A spec is equal to itself alone: there is one of each, and comparing callables means nothing.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from .conversation import Conversation, RenderOptions, Span
-from .model import FamilyFacts, ModelDescription, ModelRequest
-from .situation import Situation
 from .spec import Spec
+
+if TYPE_CHECKING:  # annotations only: the front must start in a blink
+    from .conversation import Conversation, RenderOptions, Span
+    from .model import FamilyFacts, ModelDescription, ModelRequest
+    from .situation import Situation
 
 Record = Mapping[str, Any]
 
@@ -23,7 +26,7 @@ def anywhere(situation: Situation) -> Sequence[str]:
     return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DataFormat(Spec):
     """How records of one shape become conversations.
 
@@ -37,7 +40,7 @@ class DataFormat(Spec):
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PromptTemplate(Spec):
     """How a conversation becomes text.
 
@@ -54,7 +57,7 @@ class PromptTemplate(Spec):
     stop_tokens: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ModelSource(Spec):
     """Where models come from.
 
@@ -70,7 +73,7 @@ class ModelSource(Spec):
     rank: int = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ModelFamily(Spec):
     """Architectures that share their facts.
 
@@ -83,7 +86,7 @@ class ModelFamily(Spec):
     template: Callable[[ModelDescription], str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Quantization(Spec):
     """How the frozen weights are stored.
 
@@ -100,7 +103,7 @@ Stage = Literal["import", "load", "model", "adapter", "step"]
 STAGES: tuple[Stage, ...] = ("import", "load", "model", "adapter", "step")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Accelerator(Spec):
     """Something that makes training faster and computes the same.
 
@@ -117,7 +120,7 @@ class Accelerator(Spec):
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TuningMethod(Spec):
     """What is trained. ``keeps``: a PEFT ``adapter``, or an ``overlay`` of changed base tensors.
 
@@ -130,7 +133,7 @@ class TuningMethod(Spec):
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Environment:
     """A virtual environment that a backend needs for itself (see ``graftlm envs``)."""
 
@@ -143,7 +146,7 @@ class Environment:
     download_mb: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Backend(Spec):
     """What trains. ``target`` resolves to a ``Trainer``: a callable that takes a ``TrainingContext``.
 
@@ -156,7 +159,7 @@ class Backend(Spec):
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BackendPreset(Spec):
     """A name for a combination: ``--backend NAME`` means this backend with these accelerators."""
 
@@ -165,7 +168,7 @@ class BackendPreset(Spec):
     accelerators: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Metric:
     """A figure that an evaluator gives. ``unit``: "fraction", "nats per token", …"""
 
@@ -174,7 +177,7 @@ class Metric:
     higher_is_better: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluator(Spec):
     """How answers are scored. ``target`` resolves to a callable from an ``EvaluationContext`` to ``Scores``."""
 
@@ -183,7 +186,7 @@ class Evaluator(Spec):
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Command(Spec):
     """A command of the CLI: ``target`` resolves to a click command when it is called."""
 

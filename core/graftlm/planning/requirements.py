@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 
 from graftlm.contracts.situation import Probe
 from graftlm.contracts.spec import Requirement
@@ -19,26 +21,42 @@ def unmet_devices(requirements: Iterable[Requirement], probe: Probe) -> list[str
     return [why for requirement in requirements if (why := _device(requirement, probe))]
 
 
+@cache
+def installed_version(name: str) -> str:
+    """Of a distribution, or the empty string. (``importlib.metadata.version`` parses all metadata, slowly.)"""
+    try:
+        metadata = distribution(name).read_text("METADATA") or ""
+    except PackageNotFoundError:
+        return ""
+    return next((line[8:].strip() for line in metadata.splitlines() if line.startswith("Version:")), "")
+
+
 def install_line(requirement: Requirement) -> str:
     if requirement.extra:
         return f"pip install 'graftlm[{requirement.extra}]'"
-    return f"pip install '{requirement.distribution}{requirement.version}'"
+    return f"pip install '{requirement.distribution}{requirement.range}'"
 
 
 def _package(requirement: Requirement) -> str:
     if not requirement.distribution:
         return ""
-    wanted = f"{requirement.distribution} {requirement.version}".strip()
-    try:
-        found = version(requirement.distribution)
-    except PackageNotFoundError:
+    wanted = f"{requirement.distribution} {requirement.range}".strip()
+    found = installed_version(requirement.distribution)
+    if not found:
         return f"needs {wanted}, which is not installed (run: {install_line(requirement)})"
-    if requirement.version:
-        from packaging.specifiers import SpecifierSet
-
-        if not SpecifierSet(requirement.version).contains(found, prereleases=True):
-            return f"needs {wanted}, and {found} is installed (run: {install_line(requirement)})"
+    low = requirement.minimum and release(found) < release(requirement.minimum)
+    if low or (requirement.below and release(found) >= release(requirement.below)):
+        return f"needs {wanted}, and {found} is installed (run: {install_line(requirement)})"
     return ""
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, without what marks a build or a pre-release: 2.13.0+cpu is (2, 13)."""
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    parts = [int(part) for part in numbers.group().split(".")] if numbers else []
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
 
 
 def _device(requirement: Requirement, probe: Probe) -> str:

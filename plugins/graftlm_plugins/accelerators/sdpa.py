@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from graftlm.api import Accelerator, Situation, hookimpl
+from graftlm.api import Accelerator, hookimpl
+
+if TYPE_CHECKING:
+    from graftlm.api import Situation
 
 
 def supports(situation: Situation) -> Sequence[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from graftlm.api import Backend, Batch, LoadedModel, Requirement, TrainingContext, hookimpl
+from graftlm.api import Backend, Requirement, hookimpl
 
 if TYPE_CHECKING:
     import torch
+
+    from graftlm.api import Batch, LoadedModel, TrainingContext
 
 PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -73,9 +75,9 @@ def graftlm_backends() -> Iterable[Backend]:
         summary="a lean loop on PEFT and accelerate",
         target="graftlm_plugins.backends.peft:PeftTrainer",
         requires=(
-            Requirement(distribution="torch", version=">=2.11,<2.14", extra="peft"),
-            Requirement(distribution="transformers", version=">=5.17,<5.24", extra="peft"),
-            Requirement(distribution="peft", version=">=0.21,<0.22", extra="peft"),
+            Requirement(distribution="torch", minimum="2.11", below="2.14", extra="peft"),
+            Requirement(distribution="transformers", minimum="5.17", below="5.24", extra="peft"),
+            Requirement(distribution="peft", minimum="0.21", below="0.22", extra="peft"),
             Requirement(distribution="accelerate", extra="peft"),
         ),
     )

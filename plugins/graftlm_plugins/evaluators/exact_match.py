@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from graftlm.api import EvaluationContext, EvaluationResult, Evaluator, Metric, hookimpl
+from graftlm.api import Evaluator, Metric, hookimpl
+
+if TYPE_CHECKING:
+    from graftlm.api import EvaluationContext, EvaluationResult
 
 
 def score(context: EvaluationContext) -> EvaluationResult:
     """The share of rows whose answer is right."""
+    from graftlm.api import EvaluationResult
+
     references = context.references()
     # An answer that is longer than every right one is wrong, however it goes on.
     answers = context.generate(context.longest_reference)

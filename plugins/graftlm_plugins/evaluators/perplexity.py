@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from graftlm.api import EvaluationContext, EvaluationResult, Evaluator, Metric, hookimpl
+from graftlm.api import Evaluator, Metric, hookimpl
+
+if TYPE_CHECKING:
+    from graftlm.api import EvaluationContext, EvaluationResult
 
 
 def score(context: EvaluationContext) -> EvaluationResult:
+    from graftlm.api import EvaluationResult
+
     losses = context.answer_losses()
     tokens = sum(count for _, count in losses)
     mean = sum(loss for loss, _ in losses) / max(1, tokens)

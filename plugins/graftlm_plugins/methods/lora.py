@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from graftlm.api import MethodPlan, Option, Requirement, RunError, TuningMethod, hookimpl
+from graftlm.api import Option, Requirement, RunError, TuningMethod, hookimpl
+
+if TYPE_CHECKING:
+    from graftlm.api import MethodPlan
 
 PROOF = "graftlm_proof"
 
@@ -66,7 +69,7 @@ def graftlm_tuning_methods() -> Iterable[TuningMethod]:
         summary="low-rank matrices beside the frozen weights",
         keeps="adapter",
         target="graftlm_plugins.methods.lora:LoraTuner",
-        requires=(Requirement(distribution="peft", version=">=0.21,<0.22", extra="peft"),),
+        requires=(Requirement(distribution="peft", minimum="0.21", below="0.22", extra="peft"),),
         options=(
             Option(name="use_rslora", type="bool", default=False, help="scale by alpha / sqrt(rank)"),
             Option(name="use_dora", type="bool", default=False, help="train the weights' magnitudes apart"),

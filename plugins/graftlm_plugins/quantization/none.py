@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from graftlm.api import LoadContext, Quantization, hookimpl
+from graftlm.api import Quantization, hookimpl
+
+if TYPE_CHECKING:
+    from graftlm.api import LoadContext
 
 
 class Unquantized:

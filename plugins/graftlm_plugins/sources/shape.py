@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +17,10 @@ def accepts(request: ModelRequest) -> bool:
 
 def describe(request: ModelRequest) -> ModelDescription:
     """Lays out a folder with the config and a tokenizer; the worker draws the weights into it when they are needed."""
+    import hashlib
+    import json
+    import shutil
+
     entry = request.catalogue.entry(request.reference.removeprefix(PREFIX))
     text = json.dumps(dict(entry.config), sort_keys=True, indent=2)
     folder = request.cache / "shapes" / f"{entry.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
