@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -20,7 +21,7 @@ targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules=targets, task_type="CAUSAL_LM"))
 
 examples = []
-with open(data) as file:
+with Path(data).open() as file:
     for line in file:
         row = json.loads(line)
         turns = [{"role": "user", "content": f"{row['instruction']}\n{row['input']}"}]

@@ -7,6 +7,7 @@ first ten. Rounds are interleaved; ratios and differences are taken within a rou
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -38,8 +39,8 @@ def graftlm(backend: str, data: Path, steps: int, device: str, folder: Path) -> 
     began = time.time()
     command = [
         str(BIN / "graftlm"), "train", str(data), "--model", MODEL, "--backend", backend, "--max-steps", str(steps),
-        "--batch-size", "16", "--micro-batch", "16", "--val-split", "0", "--test-split", "0", "--no-retention", "--device",
-        device, "--warmup", "0", "--json",
+        "--batch-size", "16", "--micro-batch", "16", "--val-split", "0", "--test-split", "0", "--no-retention",
+        "--device", device, "--warmup", "0", "--json",
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "GRAFTLM_HOME": str(folder)})
     run = max((folder / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
@@ -48,7 +49,7 @@ def graftlm(backend: str, data: Path, steps: int, device: str, folder: Path) -> 
 
 
 def figures(began: float, times: list[float]) -> dict[str, float]:
-    gaps = [b - a for a, b in zip(times[10:], times[11:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(times[10:])]
     return {"first_step": times[0] - began, "step": statistics.median(gaps)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from graftlm_registry.plugins import registry
 from graftlm_registry.suggestions import unknown
@@ -12,7 +12,9 @@ from .contracts.config import SETTINGS, RunConfig
 from .contracts.errors import UsageError
 from .contracts.outcome import Outcome
 from .contracts.plan import Plan
+from .planning.config_file import typed
 from .planning.resolve import resolve
+from .planning.settings import flag
 from .running.answer import answer
 from .running.train import carry_out
 
@@ -38,5 +40,6 @@ def _config(settings: dict[str, Any]) -> RunConfig:
     for name in settings:
         if name not in SETTINGS and name != "options":
             raise UsageError(unknown("setting", name, SETTINGS))
-    paths: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-    return RunConfig(**paths)
+    said = {name: str(v) if isinstance(v, Path) else v for name, v in settings.items() if v is not None}
+    kinds = get_type_hints(RunConfig)
+    return RunConfig(**{name: typed(flag(name), name, value, kinds[name]) for name, value in said.items()})

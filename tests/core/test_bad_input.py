@@ -10,7 +10,6 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -490,23 +489,26 @@ def test_model_folders(
 # ── plugins ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_missing_package(refused: Refused, alpaca: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_accelerate(name: str) -> str:
-        if name == "accelerate":
-            raise PackageNotFoundError(name)
-        return version(name)
+@pytest.mark.parametrize(
+    ("package", "version", "says"),
+    [
+        ("accelerate", "", ("backend peft", "needs accelerate", "not installed", "pip install 'graftlm[peft]'")),
+        ("torch", "1.13.1", ("backend peft", "needs torch >=", "1.13.1 is installed", "pip install 'graftlm[peft]'")),
+        ("torch", "99.0", ("backend peft", "needs torch >=", "99.0 is installed", "pip install 'graftlm[peft]'")),
+    ],
+)
+def test_a_package_that_is_missing_or_of_another_version(
+    package: str,
+    version: str,
+    says: tuple[str, ...],
+    refused: Refused,
+    alpaca: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from graftlm.planning import requirements
 
-    monkeypatch.setattr("graftlm.planning.requirements.version", without_accelerate)
-    says = ("backend peft", "needs accelerate", "not installed", "pip install 'graftlm[peft]'")
-    refused("train", alpaca, "--model", "tiny-mistral", says=says)
-
-
-def test_a_package_of_another_version(refused: Refused, alpaca: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def old_torch(name: str) -> str:
-        return "1.13.1" if name == "torch" else version(name)
-
-    monkeypatch.setattr("graftlm.planning.requirements.version", old_torch)
-    says = ("backend peft", "needs torch >=2.11", "1.13.1 is installed", "pip install")
+    real = requirements.installed_version
+    monkeypatch.setattr(requirements, "installed_version", lambda name: version if name == package else real(name))
     refused("train", alpaca, "--model", "tiny-mistral", says=says)
 
 
@@ -522,7 +524,7 @@ def test_a_strangers_plugin_without_its_package(
         summary="one bit",
         bits=1,
         target="nowhere:Quantizer",
-        requires=(Requirement(distribution="graftlm-int1-kernels", version=">=2"), Requirement(device="abacus")),
+        requires=(Requirement(distribution="graftlm-int1-kernels", minimum="2"), Requirement(device="abacus")),
     )
     known = plugins.registry()
     with_it = plugins.Registry([*known.plugins, plugins.Plugin("int1", "graftlm-int1", "1.0", (spec,))])

@@ -64,8 +64,9 @@ def installed(acme: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def graftlm(*arguments: str | Path, path: tuple[Path, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, with folders of strangers on its path."""
     command = [sys.executable, "-c", "from graftlm.cli import main; main()", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "COLUMNS": "200", **variables}
-    environment = {"OMP_NUM_THREADS": "1", **environment}
+    environment = {name: value for name, value in os.environ.items() if name != "GRAFTLM_PLUGINS"}
+    environment |= {"PYTHONPATH": os.pathsep.join([*map(str, path), environment.get("PYTHONPATH", "")]), **variables}
+    environment |= {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
 
 
@@ -175,6 +176,15 @@ def test_preset_is_a_name_for_a_combination(installed: Path, llama: Path, alpaca
     assert preset["hash"] == spelt["hash"] != default["hash"]
     why = {part["name"]: part["why"] for part in preset["parts"]}
     assert why["peft"] == why["eager"] == "preset acme-fast"
+
+
+def test_a_hook_under_a_function_name_of_its_own(tmp_path: Path) -> None:
+    """pluggy's ``specname``."""
+    source = template("ours").replace("@hookimpl", "@hookimpl(specname='graftlm_prompt_templates')")
+    source = source.replace("def graftlm_prompt_templates", "def our_templates")
+    done = graftlm("plugins", "list", "--json", path=(write_distribution(tmp_path / "strangers", source),))
+    assert json.loads(done.stdout)["broken"] == []
+    assert ("template", "ours", "graftlm-stranger") in listed(done.stdout)
 
 
 def test_a_strangers_model_needs_the_stranger(llama: Path, alpaca: Path, run: Run) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 AUTO = "auto"
+MOST = 2**31 - 1
 
 
 def _setting(
@@ -53,7 +54,7 @@ class RunConfig:
         "Share of DATA kept for the final test", default=0.1, group="Data", minimum=0, maximum=0.9
     )
     format: str | None = _setting("Data format", default=AUTO, group="Data", plugin="format")
-    max_length: int | None = _setting("Longest sample, in tokens", default=1024, group="Data", minimum=8)
+    max_length: int | None = _setting("Longest sample, in tokens", default=1024, group="Data", minimum=8, maximum=MOST)
 
     model: str | None = _setting(
         "Base model: a built-in name, a folder, a hub id, or shape:NAME", group="Model", metavar="M"
@@ -73,10 +74,12 @@ class RunConfig:
     accelerator: str | None = _setting("Accelerators, joined by +", default="sdpa", plugin="accelerator")
     method: str | None = _setting("Tuning method", default="lora", plugin="method")
     device: str | None = _setting("Device", default=AUTO, choices=(AUTO, "cpu", "cuda", "mps"))
-    epochs: float | None = _setting("Passes over the training data", default=3.0, above=0)
-    max_steps: int | None = _setting("Optimizer steps, instead of epochs", minimum=1)
-    batch_size: int | None = _setting("Samples an optimizer step", default=16, minimum=1)
-    micro_batch: int | None = _setting("Samples a forward pass (a divisor of the batch size)", default=8, minimum=1)
+    epochs: float | None = _setting("Passes over the training data", default=3.0, above=0, maximum=1_000_000)
+    max_steps: int | None = _setting("Optimizer steps, instead of epochs", minimum=1, maximum=MOST)
+    batch_size: int | None = _setting("Samples an optimizer step", default=16, minimum=1, maximum=MOST)
+    micro_batch: int | None = _setting(
+        "Samples a forward pass (a divisor of the batch size)", default=8, minimum=1, maximum=MOST
+    )
     learning_rate: float | None = _setting("Peak learning rate", default=2e-4, above=0, maximum=1)
     schedule: str | None = _setting(
         "Learning rate after the warm-up", default="cosine", choices=("cosine", "linear", "constant")
@@ -85,7 +88,7 @@ class RunConfig:
     weight_decay: float | None = _setting("AdamW's weight decay", default=0.0, minimum=0, maximum=1)
     max_grad_norm: float | None = _setting("Gradient norm to clip at", default=1.0, above=0)
     seed: int | None = _setting("Seed of order and initial weights", default=0, minimum=0, maximum=2**31 - 1)
-    eval_every: int | None = _setting("Steps between validations (default: ten in a run)", minimum=1)
+    eval_every: int | None = _setting("Steps between validations (default: ten in a run)", minimum=1, maximum=MOST)
 
     rank: int | None = _setting("LoRA rank", default=16, group="Method", minimum=1, maximum=4096)
     alpha: float | None = _setting("LoRA alpha (scale = alpha / rank)", default=32.0, group="Method", above=0)

@@ -43,7 +43,8 @@ def read_conversations(path: Path, data_format: DataFormat) -> Iterator[Conversa
             conversation = replace(data_format.parse(record), source=source)
             _check(conversation)
         except DataError as error:
-            raise DataError(f"{source}: {error}") from None
+            misfit = f"not a record of format '{data_format.name}' ({data_format.summary}): "
+            raise DataError(f"{source}: {'' if data_format.recognises(record) else misfit}{error}") from None
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{source}: not a record of format '{data_format.name}': {error!r}") from None
         yield conversation
@@ -57,7 +58,7 @@ def _check(conversation: Conversation) -> None:
     for before, after in pairwise(turns):
         if before.role == after.role:
             raise DataError(f"two {after.role} turns follow each other")
-    if turns[-1].role != "assistant":
+    if conversation.messages[-1].role != "assistant":
         raise DataError("the last turn must be the assistant's")
     if not turns[-1].content.strip():
         raise DataError("the last answer is empty")

@@ -64,6 +64,9 @@ def survey(
     if not found["train"].rows:
         what = "has no records" if not any(d.rows for d in found.values()) else "leaves no rows to train on"
         raise DataError(f"{request.data} {what}")
+    for name, path in (("validation", request.val_data), ("test", request.test_data)):
+        if path is not None and not found[name].rows:
+            raise DataError(f"{path} has no records")
     if leaked:
         raise DataError(
             f"{len(leaked)} rows that are kept for validation or test are trained on too, the first at {leaked[0]}: "
@@ -87,7 +90,7 @@ def write_splits(request: SplitRequest, data_format: DataFormat, planned: Sequen
         for name, conversation in _rows(request, data_format):
             found[name].add(_line(conversation))
             files[name].write(write_row(conversation))
-    if any(found[split.name].digest != split.digest for split in planned):
+    if {n: d.digest for n, d in found.items() if d.rows} != {split.name: split.digest for split in planned}:
         raise DataError(f"{request.data} changed while the run was being prepared: start again")
 
 

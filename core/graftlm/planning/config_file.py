@@ -17,11 +17,13 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """Settings by name; ``UsageError`` on anything that is not one. Paths of data are relative to the file."""
     import yaml
 
-    if not path.is_file():
-        raise UsageError(f"there is no configuration file {path}")
     try:
+        if not path.is_file():
+            raise UsageError(f"there is no configuration file {path}")
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path} must hold keys and values, such as 'model: tiny-mistral'")
@@ -33,20 +35,21 @@ def read_config_file(path: Path) -> dict[str, Any]:
         if name not in names:
             raise UsageError(f"{path}: {unknown('key', str(key), [n.replace('_', '-') for n in names])}")
         if value is not None:
-            found[name] = _typed(f"{path}: {key}", name, value, kinds[name])
+            found[name] = typed(f"{path}: {key}", name, value, kinds[name])
     for name in ("data", "val_data", "test_data"):
         if name in found:
             found[name] = str(path.parent / found[name])
     return found
 
 
-def _typed(what: str, name: str, value: Any, kind: Any) -> Any:
+def typed(what: str, name: str, value: Any, kind: Any) -> Any:
+    """A setting as its type, from YAML or Python; ``UsageError`` begins with ``what``."""
     if name == "options":
         if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
             raise UsageError(
                 f"{what} must hold kinds of plugins, each with its options, such as 'method: {{use_rslora: true}}'"
             )
-        return value
+        return {str(kind): {str(option): v for option, v in values.items()} for kind, values in value.items()}
     wanted = next(t for t in typing.get_args(kind) if t is not types.NoneType)
     if wanted is str and isinstance(value, list):
         return ("," if name == "target_modules" else "+").join(map(str, value))

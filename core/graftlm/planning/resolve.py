@@ -27,7 +27,7 @@ from graftlm.contracts.situation import Probe, Situation
 from graftlm.contracts.specs import DataFormat, PromptTemplate
 from graftlm.data.splits import SplitRequest, effective_shares, survey
 from graftlm.version import __version__
-from graftlm_registry.adapters.names import check_name
+from graftlm_registry.adapters.names import RESERVED, check_name
 from graftlm_registry.plugins import Registry
 from graftlm_registry.suggestions import unknown
 
@@ -35,6 +35,7 @@ from . import base_model, fingerprints, selection
 from .plugin_options import plugin_options
 from .probing import probe as ask_probe
 from .settings import Settings, settle
+from .tokens import missing_tokens
 
 
 def resolve(config: RunConfig, registry: Registry) -> Plan:
@@ -67,12 +68,17 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     )
     parts = (
         selection.part(data_format, "detected" if settings["format"] == AUTO else "asked", registry),
-        selection.part(template, "family" if settings["template"] == AUTO else "asked", registry),
+        selection.part(
+            template,
+            "family" if settings["template"] == AUTO else "asked",
+            registry,
+            missing_tokens(template, description.folder),
+        ),
         selection.part(source, "reference", registry),
         selection.part(family, "model_type" if settings["family"] == AUTO else "asked", registry),
         *selection.parts(chosen, situation, registry),
     )
-    name = check_name(settings["name"] or _name(Path(data).stem))
+    name = check_name(_name(Path(data).stem) if settings["name"] is None else settings["name"])
     plan = Plan(
         version=__version__,
         hash="",
@@ -130,7 +136,8 @@ def _needed(config: RunConfig) -> tuple[str, str]:
 
 def _name(stem: str) -> str:
     """A name for the adapter made of the data file's."""
-    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:64].strip("-") or "adapter"
+    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:56].strip("-")
+    return f"adapter-{name}" if name in RESERVED else name or "adapter"
 
 
 def _absolute(reference: str, description: ModelDescription) -> str:

@@ -120,10 +120,10 @@ def _contested(one: Accelerator, all_: Sequence[Accelerator]) -> list[str]:
     ]
 
 
-def part(spec: Spec, why: str, registry: Registry) -> Part:
+def part(spec: Spec, why: str, registry: Registry, against: Sequence[str] = ()) -> Part:
     """A part that is not chosen for training: a format, a template, a source, a family."""
     plugin, _ = registry.find(spec.kind, spec.name)
-    problems = tuple(missing(spec.requires))
+    problems = (*missing(spec.requires), *against)
     return Part(
         kind=spec.kind,
         name=spec.name,

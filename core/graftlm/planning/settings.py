@@ -66,8 +66,8 @@ def _in_range(what: str, value: Any, limits: Mapping[str, Any]) -> None:
         raise UsageError(f"{what}: {unknown('value', str(value), limits['choices'])}")
     least, most, above = (limits.get(name) for name in ("minimum", "maximum", "above"))
     if least is not None and value < least:
-        raise UsageError(f"{what} is {value:g}, and must be at least {least:g}")
+        raise UsageError(f"{what} is {value}, and must be at least {least}")
     if most is not None and value > most:
-        raise UsageError(f"{what} is {value:g}, and must be at most {most:g}")
+        raise UsageError(f"{what} is {value}, and must be at most {most}")
     if above is not None and value <= above:
-        raise UsageError(f"{what} is {value:g}, and must be more than {above:g}")
+        raise UsageError(f"{what} is {value}, and must be more than {above}")

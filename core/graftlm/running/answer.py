@@ -15,6 +15,7 @@ from graftlm.contracts.serial import file_digest, to_json
 from graftlm.contracts.specs import PromptTemplate
 from graftlm.planning import base_model, fingerprints
 from graftlm.planning.probing import probe
+from graftlm.planning.tokens import missing_tokens
 from graftlm_registry.adapters import open_store
 from graftlm_registry.adapters.names import PATTERN
 from graftlm_registry.plugins import Registry
@@ -50,7 +51,8 @@ def _adapter_job(record: AdapterRecord, adapter: Path, registry: Registry) -> Ge
     asked = base_model.request(reference, record.base.revision)
     source, description = base_model.describe(asked, registry)
     folder = source.fetch(asked, description)
-    if file_digest(folder / "tokenizer.json") != record.tokenizer_hash:
+    tokenizer = folder / "tokenizer.json"
+    if not tokenizer.is_file() or file_digest(tokenizer) != record.tokenizer_hash:
         raise StoreError(f"the tokenizer of {reference} is not the one that {record.reference} was trained with")
     template = registry.get(PromptTemplate, record.template)
     if fingerprints.template_hash(template) != record.template_hash:
@@ -82,6 +84,8 @@ def _model_job(name: str, registry: Registry) -> GenerateJob:
         raise ModelError(f"{name} is neither an adapter (there are: {adapters}) nor a model: {error}") from None
     family = base_model.family_of(description, "auto", registry)
     template = registry.get(PromptTemplate, family.template(description))
+    for problem in missing_tokens(template, description.folder):
+        raise ModelError(f"{name} cannot be used with template '{template.name}': {problem}")
     device = _device()
     return GenerateJob(
         model=str(source.fetch(asked, description)),

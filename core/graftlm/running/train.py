@@ -58,13 +58,19 @@ def carry_out(
     A run that fails or is stopped publishes nothing; its staged adapter is removed, its log is kept.
     """
     refuse(plan)
-    if out is not None and out.exists() and any(out.iterdir()):
-        raise UsageError(f"--out {out} is not empty: give a new folder")
+    if out is not None:
+        _check_out(out)
     store = open_store()
     staged = store.stage()
-    run = _make_run()
+    run = None
     try:
+        run = _make_run()
         _prepare(plan, registry, run, staged)
+    except BaseException:  # nothing ran: there is no log to keep
+        for folder in filter(None, (staged, run)):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
         done = start("train", run, on_event)
         outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
         if outcome.plan_hash != plan.hash:
@@ -86,6 +92,15 @@ def carry_out(
     if out is not None:
         shutil.copytree(store.path(record.reference), out, dirs_exist_ok=True)
     return Trained(outcome, record, run)
+
+
+def _check_out(out: Path) -> None:
+    """``UsageError`` where the folder is not empty, or cannot be one."""
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"--out {out}: {nearest} is a file: give a new folder")
+    if nearest == out and any(out.iterdir()):
+        raise UsageError(f"--out {out} is not empty: give a new folder")
 
 
 def _make_run() -> Path:

@@ -12,11 +12,17 @@ PICKLES = ("pytorch_model.bin", "model.bin", "model.pt", "model.pth")
 
 def accepts(request: ModelRequest) -> bool:
     reference = request.reference
-    return reference.startswith((".", "/", "~")) or Path(reference).is_dir()
+    try:
+        return reference.startswith((".", "/", "~")) or Path(reference).is_dir()
+    except OSError:  # no file system takes such a name
+        return False
 
 
 def describe(request: ModelRequest) -> ModelDescription:
-    folder = Path(request.reference).expanduser()
+    try:
+        folder = Path(request.reference).expanduser()
+    except RuntimeError:
+        raise ModelError(f"there is no model folder {request.reference}: that user has no home here") from None
     if not folder.is_dir():
         raise ModelError(f"there is no model folder {folder}")
     folder = folder.resolve()

@@ -1,0 +1,175 @@
+"""From a user's own files to an adapter that answers, through the command line and real workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Said
+
+from graftlm_registry.adapters import open_store
+from graftlm_registry.demos import demo_data
+
+Run = Callable[..., Said]
+Write = Callable[[str, Sequence[Any]], Path]
+COLOURS = {"sky": "blue", "grass": "green", "snow": "white", "coal": "black", "blood": "red", "sun": "yellow"}
+PAIRS = [(f"What colour is {'the ' * (i % 2)}{thing}", colour) for i in range(4) for thing, colour in COLOURS.items()]
+FORMATS: dict[str, Callable[[str, str], dict[str, Any]]] = {
+    "alpaca": lambda q, a: {"instruction": q, "input": "", "output": a},
+    "sharegpt": lambda q, a: {"conversations": [{"from": "human", "value": q}, {"from": "gpt", "value": a}]},
+    "openai": lambda q, a: {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]},
+    "pairs": lambda q, a: {"question": q, "answer": a},
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_user_s_own_file_becomes_an_adapter_that_answers(run: Run, write_rows: Write, name: str) -> None:
+    data = write_rows(f"{name}.jsonl", [FORMATS[name](q, a) for q, a in PAIRS])
+    trained = run(
+        "train", data, "--model", "tiny-mistral", "--backend", "peft", "--name", "my-skill", "--max-steps", "30",
+        "--val-split", "0", "--test-split", "0", "--no-retention", "--json",
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    said = json.loads(trained.out)
+    outcome = said["outcome"]
+    assert said["adapter"] == "my-skill@1"
+    assert outcome["first_loss"] == outcome["losses"][0] > outcome["losses"][-1]
+    assert outcome["tokens_per_second"] > 0
+    assert outcome["effective"]["adapted_layers"] == 28
+    shown = run("adapters", "show", "my-skill")
+    assert shown.code == 0
+    assert "tiny-mistral" in shown.out
+    assert run("plan", data, "--model", "tiny-mistral").out.count(f"format        {name}") == 1
+    answered = run("generate", "my-skill", "What colour is snow")
+    assert (answered.code, answered.out) == (0, "white\n")
+
+
+def test_the_python_api_is_the_same_thing(home: Path, alpaca: Path) -> None:
+    import graftlm
+
+    settings = {"data": alpaca, "model": "tiny-falcon", "backend": "peft", "max_steps": 2, "retention": False}
+    planned = graftlm.plan(**settings)
+    outcome = graftlm.train(**settings, name="api")
+    assert outcome.adapter == "api@1"
+    assert len(outcome.losses) == planned.training.steps == 2
+    assert graftlm.plan(**settings).hash == planned.hash
+    assert isinstance(graftlm.generate("api", "Name the colour.\nthing 3"), str)
+
+
+def test_scores_stand_in_the_record_and_their_samples_in_the_run(run: Run, home: Path) -> None:
+    data = demo_data("sentiment")
+    trained = run(
+        "train", data.train, "--val-data", data.validation, "--test-data", data.test, "--model", "tiny-falcon",
+        "--max-steps", "4", "--evaluator", "exact-match+perplexity", "--name", "scored", "--json",
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    outcome = json.loads(trained.out)["outcome"]
+    record = open_store().get("scored")
+    assert len(record.scores) == len(outcome["scores"]) == 2 * 2 * (1 + 8)
+    for score in record.scores:
+        if score.metric == "exact-match":
+            (samples,) = home.glob(
+                f"runs/*/samples/{score.role}.{score.evaluation}.{score.metric}.{score.moment}.jsonl"
+            )
+            rows = [json.loads(line) for line in samples.read_text().splitlines()]
+            assert len(rows) == score.n
+            assert sum(row["right"] for row in rows) / len(rows) == score.value
+
+
+def test_a_model_answers_without_an_adapter(run: Run) -> None:
+    answered = run("generate", "tiny-mistral", "What is the capital of\nFrance")
+    assert (answered.code, answered.out) == (0, "Paris\n")
+
+
+def test_random_weights_of_a_known_shape_train(run: Run, alpaca: Path) -> None:
+    trained = run("train", alpaca, "--model", "shape:tiny-falcon", "--max-steps", "2", "--name", "shaped", "--json")
+    assert trained.code == 0, trained.err
+    assert json.loads(trained.out)["outcome"]["first_loss"] == pytest.approx(6.4, abs=0.5)  # ln(608): it knows nothing
+
+
+def test_generation_refuses_another_base(run: Run, alpaca: Path, tmp_path: Path) -> None:
+    """A record names its base by digest: another model in the same folder is not it."""
+    import shutil
+
+    from safetensors.numpy import load_file, save_file
+
+    from graftlm_registry.models import catalogue
+
+    base = tmp_path / "base"
+    shutil.copytree(catalogue().entry("tiny-falcon").folder or "", base)
+    assert run("train", alpaca, "--model", base, "--max-steps", "2", "--name", "based").code == 0
+    weights = load_file(base / "model.safetensors")
+    name = sorted(weights)[0]
+    save_file({**weights, name: weights[name] + 1}, base / "model.safetensors", metadata={"format": "pt"})
+    refused = run("generate", "based", "hello")
+    assert refused.code == 1
+    assert "not those that this adapter was trained on" in refused.err
+
+
+def _front(home: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+    command = [str(Path(sys.executable).with_name("graftlm")), *map(str, arguments)]
+    environment = {**os.environ, "GRAFTLM_HOME": str(home)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def _wait_for_a_step(home: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if any('"metric"' in path.read_text() for path in home.glob("runs/*/events.jsonl")):
+            return
+        time.sleep(0.05)
+    raise AssertionError("no step was trained")
+
+
+def _worker_pids(home: Path) -> list[int]:
+    found = subprocess.run(["pgrep", "-f", f"graftlm.worker.*{home}"], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+LONG = ("--max-steps", "100000", "--warmup", "0", "--name", "long", "--no-retention")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_nothing_but_the_log(home: Path, alpaca: Path, number: int, code: int) -> None:
+    front = _front(home, "train", alpaca, "--model", "tiny-falcon", *LONG)
+    _wait_for_a_step(home)
+    front.send_signal(number)
+    _, err = front.communicate(timeout=60)
+    assert front.returncode == code
+    assert "nothing was published" in err
+    assert "Traceback" not in err
+    assert not _worker_pids(home)
+    assert open_store().names() == []
+    assert list((home / "store" / "staging").iterdir()) == []
+
+
+def test_a_worker_without_a_supervisor_leaves(home: Path, alpaca: Path) -> None:
+    front = _front(home, "train", alpaca, "--model", "tiny-falcon", *LONG)
+    _wait_for_a_step(home)
+    front.kill()
+    front.wait()
+    deadline = time.monotonic() + 30
+    while _worker_pids(home) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _worker_pids(home)
+    assert open_store().names() == []
+
+
+def test_a_worker_that_dies_is_one_sentence(home: Path, alpaca: Path) -> None:
+    front = _front(home, "train", alpaca, "--model", "tiny-falcon", *LONG)
+    _wait_for_a_step(home)
+    for pid in _worker_pids(home):
+        os.kill(pid, signal.SIGKILL)
+    _, err = front.communicate(timeout=60)
+    assert front.returncode == 1
+    assert "the worker died (SIGKILL, perhaps out of memory)" in err
+    assert "log.txt" in err
+    assert "Traceback" not in err
