@@ -169,7 +169,7 @@ def _checked(manager: pluggy.PluginManager, module: Any, name: str, distribution
         specs = tuple(spec for impl in impls for spec in _valid(impl))
     except pluggy.PluginValidationError as error:
         return Plugin(name, distribution, version, problem=_misspelt(module) or str(error))
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's hook raises is its own fault
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's hook raises is its own fault
         return Plugin(name, distribution, version, problem=f"{type(error).__name__}: {error}")
     if not specs:
         return Plugin(name, distribution, version, problem="it contributes nothing (no function with @hookimpl?)")
@@ -203,7 +203,7 @@ KIND_OF_HOOK: Mapping[str, str] = {
 
 def _valid(impl: pluggy.HookImpl) -> Iterator[Spec]:
     """What a plugin's hook gives; raises on anything that is not a spec of the hook's kind with a proper name."""
-    hook = impl.function.__name__
+    hook = impl.opts["specname"] or impl.function.__name__
     given: Any = impl.function()
     for spec in given:
         if not isinstance(spec, Spec) or spec.kind != KIND_OF_HOOK[hook]:

@@ -14,6 +14,8 @@ from graftlm.running.worker_process import OnEvent
 
 def start_in_process(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
     """Like ``run_worker``, but exceptions arrive as they are raised, and events all at the end."""
+    from accelerate.state import AcceleratorState
+
     from graftlm.worker.events import Events
     from graftlm.worker.training import train_job
 
@@ -24,6 +26,7 @@ def start_in_process(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, 
     try:
         train_job(folder, Events(descriptor))
     finally:
+        AcceleratorState._reset_state(reset_partial_state=True)  # one process, one precision, says accelerate
         os.close(descriptor)
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForCausalLM
-
 from graftlm.contracts.conversation import Conversation, Message, RenderOptions
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.job import GenerateJob
@@ -16,7 +14,7 @@ from graftlm_registry.plugins import registry
 
 from .events import Events
 from .generation import greedy, stop_ids
-from .load import DTYPES, random_weights
+from .load import from_files, random_weights
 from .proof import base_digest
 from .tokenizing import SpanTokenizer
 
@@ -39,14 +37,7 @@ def generate_job(folder: Path, events: Events) -> None:
 def _load(job: GenerateJob) -> Any:
     if job.weights == "random":
         random_weights(Path(job.model), 0)
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        job.model,
-        dtype=DTYPES[job.dtype],
-        attn_implementation=job.attention,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-    ).to(job.device)
+    model = from_files(job.model, Path(job.model), job.dtype, job.attention).to(job.device)
     if not job.adapter:
         return model
     from peft import PeftModel

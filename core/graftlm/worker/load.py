@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from graftlm.contracts.errors import ModelError, RunError
@@ -33,30 +34,38 @@ def random_weights(folder: Path, seed: int) -> None:
     shutil.rmtree(fresh)
 
 
-def load_base(plan: Plan, folder: Path, device: str) -> tuple[Any, int]:
-    """The base on its device, and the number of its layers that are really quantized. ``RunError`` where the
-    attention or the quantization is not the plan's.
-    """
-    quantizer: Quantizer = resolve_target(plan.part("quantization").target)()
-    context = LoadContext(plan=plan, folder=folder, device=device, options=plan.options.get("quantization", {}))
+def from_files(name: str, folder: Path, dtype: str, attention: str, **arguments: Any) -> Any:
+    """A model from its safetensors, every tensor of it; ``ModelError`` where they cannot be read or do not fit."""
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, loaded = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=DTYPES[plan.dtype],
-            attn_implementation=plan.attention,
+            dtype=DTYPES[dtype],
+            attn_implementation=attention,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            **quantizer.load_arguments(context),
+            output_loading_info=True,
+            **arguments,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ModelError(f"{plan.model.name} cannot be loaded from {folder}: {first}") from error
-    model.to(device)
-    model = quantizer.prepare(model, context)
+        raise ModelError(f"{name} cannot be loaded from {folder}: {first}") from error
+    lacking = [*loaded["missing_keys"], *loaded["mismatched_keys"]]
+    if lacking:  # transformers draws random numbers for these, and goes on
+        raise ModelError(f"{folder} lacks weights of {name}: {len(lacking)} tensors, the first {lacking[0]}")
     ran = model.config._attn_implementation
-    if ran != plan.attention:
-        raise RunError(f"the plan says {plan.attention} attention, and {ran} was loaded")
+    if ran != attention:
+        raise RunError(f"the plan says {attention} attention, and {ran} was loaded")
+    return model
+
+
+def load_base(plan: Plan, folder: Path, device: str) -> tuple[Any, int]:
+    """The base on its device, and the number of its layers that are really quantized."""
+    quantizer: Quantizer = resolve_target(plan.part("quantization").target)()
+    context = LoadContext(plan=plan, folder=folder, device=device, options=plan.options.get("quantization", {}))
+    arguments = quantizer.load_arguments(context)
+    model = from_files(plan.model.name, folder, plan.dtype, plan.attention, **arguments).to(device)
+    model = quantizer.prepare(model, context)
     return model, quantizer.count(model)
 
 

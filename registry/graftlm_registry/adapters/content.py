@@ -42,8 +42,10 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
             raise StoreError(f"{path} is not a safetensors file, or is cut short")
         try:
             header = json.loads(file.read(length))
-        except (UnicodeDecodeError, json.JSONDecodeError):
+        except (ValueError, RecursionError):
             raise StoreError(f"{path} is not a safetensors file, or is cut short") from None
+    if not isinstance(header, dict):
+        raise StoreError(f"{path} is not a safetensors file")
     header.pop("__metadata__", None)
     return header, 8 + length
 
@@ -53,11 +55,10 @@ def tensors_digest(path: Path) -> str:
     header, data = read_header(path)
     digest = hashlib.sha256()
     size = path.stat().st_size - data
+    places = _places(path, header, size)
     with path.open("rb") as file:
         for name in sorted(header):
-            begin, end = header[name]["data_offsets"]
-            if not 0 <= begin <= end <= size:
-                raise StoreError(f"{path} is cut short: tensor {name!r} lies outside of it")
+            begin, end = places[name]
             digest.update(json.dumps([name, header[name]["dtype"], header[name]["shape"]]).encode())
             file.seek(data + begin)
             left = end - begin
@@ -68,11 +69,36 @@ def tensors_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _places(path: Path, header: dict[str, Any], size: int) -> dict[str, tuple[int, int]]:
+    """Begin and end of each tensor. Together they are all of the data: no byte may stand outside of the digest."""
+    places: dict[str, tuple[int, int]] = {}
+    for name, entry in header.items():
+        known = isinstance(entry, dict) and {"dtype", "shape", "data_offsets"} <= entry.keys()
+        offsets = entry["data_offsets"] if known else None
+        if not (isinstance(offsets, list) and [type(n) for n in offsets] == [int, int]):
+            raise StoreError(f"{path} is not a safetensors file: {name!r} has no place in it")
+        begin, end = offsets
+        if not 0 <= begin <= end <= size:
+            raise StoreError(f"{path} is cut short: tensor {name!r} lies outside of it")
+        places[name] = (begin, end)
+    covered = 0
+    for begin, end in sorted(places.values()):
+        if begin != covered:
+            break
+        covered = end
+    if covered != size:
+        raise StoreError(f"{path} is not a safetensors file: it has bytes that belong to no tensor, or to two")
+    return places
+
+
 def _json_digest(path: Path) -> str:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} is not valid JSON: {error}") from None
-    if path.name == "adapter_config.json" and isinstance(value.get("target_modules"), list):
-        value["target_modules"] = sorted(value["target_modules"])  # a set, for PEFT
+    if path.name == "adapter_config.json":
+        if not isinstance(value, dict):
+            raise StoreError(f"{path} does not hold a JSON object")
+        if isinstance(value.get("target_modules"), list):
+            value["target_modules"] = sorted(value["target_modules"], key=str)  # a set, for PEFT
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -118,7 +118,7 @@ class AdapterStore:
                 create_exclusively(folder / f"{record.version}.json", to_json(record) + b"\n", self._staging)
             except FileExistsError:
                 continue
-            return record
+            return self.get(record.reference)
 
     def names(self) -> list[str]:
         """Names that have a version, sorted."""

@@ -1,0 +1,327 @@
+"""The worker's own pieces: order, batches, learning rate, proof, events."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from graftlm.contracts.config import RunConfig
+from graftlm.contracts.errors import Interrupted, ModelError, PluginError, RunError
+from graftlm.contracts.plan import Plan, TrainingPlan
+from graftlm.planning.resolve import resolve
+from graftlm.running.train import carry_out
+from graftlm.testing.in_process import start_in_process
+from graftlm.worker.batches import MicroBatches, Steps, collate, draw_order
+from graftlm.worker.context import RunContext
+from graftlm.worker.encode import EncodedRows
+from graftlm.worker.events import Events
+from graftlm.worker.load import check_adapted, load_base
+from graftlm.worker.proof import base_digest, prove
+from graftlm.worker.schedule import learning_rate
+from graftlm.worker.targets import resolve_target
+from graftlm_plugins.methods.lora import LoraTuner
+from graftlm_registry.plugins import registry
+
+TRAINING = TrainingPlan(
+    epochs=2, steps=10, batch_size=4, micro_batch=2, learning_rate=0.01, schedule="cosine", warmup_steps=2,
+    weight_decay=0, max_grad_norm=1, seed=5, eval_every=5, max_length=64,
+)  # fmt: skip
+
+
+def rows_of(lengths: Sequence[int]) -> EncodedRows:
+    total = sum(lengths)
+    ids = np.arange(20, 20 + total, dtype=np.int32)
+    return EncodedRows(ids, ids.copy(), np.cumsum([0, *lengths], dtype=np.int64))
+
+
+def test_every_pass_over_the_data_sees_each_sample_once() -> None:
+    order = draw_order(10, replace(TRAINING, steps=5))
+    assert [len(samples) for samples in order] == [4] * 5
+    flat = [sample for samples in order for sample in samples]
+    assert sorted(flat[:10]) == sorted(flat[10:]) == list(range(10))
+    assert flat[:10] != flat[10:]
+    assert order == draw_order(10, replace(TRAINING, steps=5))
+    assert order != draw_order(10, replace(TRAINING, steps=5, seed=6))
+
+
+def test_batches_are_padded_on_the_right_and_masked_by_length() -> None:
+    batch = collate(rows_of([3, 5]), [0, 1])
+    assert batch.ids.tolist() == [[20, 21, 22, 0, 0], [23, 24, 25, 26, 27]]
+    assert batch.mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    assert batch.labels[0].tolist() == [20, 21, 22, -100, -100]
+    assert (batch.tokens, batch.trained) == (8, 6)  # the first token of a row has nothing before it
+
+
+def test_micro_batches_are_the_steps_cut_up() -> None:
+    rows, order = rows_of([3, 5, 2, 4]), [[0, 1, 2], [3, 0, 1]]
+    steps, parts = Steps(rows, order, 2), MicroBatches(rows, order, 2)
+    flat = [batch for step in steps for batch in step.batches]
+    assert len(parts) == len(flat) == 4
+    assert all(torch.equal(a.ids, b.ids) for a, b in zip(parts, flat, strict=True))
+    assert [step.trained for step in steps] == [sum(b.trained for b in step.batches) for step in steps]
+    assert [steps.tokens(i) for i in range(2)] == [10, 12]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_the_learning_rate_is_transformers_own(schedule: str) -> None:
+    from transformers import get_scheduler
+
+    plan = replace(TRAINING, schedule=schedule)
+    name = "constant_with_warmup" if schedule == "constant" else schedule
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=plan.learning_rate)
+    scheduler = get_scheduler(name, optimizer, num_warmup_steps=plan.warmup_steps, num_training_steps=plan.steps)
+    for step in range(plan.steps):
+        assert learning_rate(step, plan) == pytest.approx(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.fixture
+def plan(home: Path, alpaca: Path) -> Plan:
+    return resolve(RunConfig(data=str(alpaca), model="tiny-falcon", max_steps=2, retention=False), registry())
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Iterator[Events]:
+    import signal
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    descriptor = os.open(tmp_path / "events.jsonl", os.O_WRONLY | os.O_CREAT)
+    yield Events(descriptor)
+    os.close(descriptor)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def context_of(plan: Plan, events: Events, tmp_path: Path) -> RunContext:
+    rows = rows_of([3, 5])
+    context = RunContext(
+        plan=plan, events=events, folder=tmp_path, encoded=tmp_path, scratch=tmp_path, rows=rows, validation=None,
+        order=[[0, 1], [1, 0]], load=lambda: pytest.fail("nothing is loaded here"),
+    )  # fmt: skip
+    context.start()
+    return context
+
+
+@pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan)])
+def test_a_loss_that_is_no_number_stops_the_run(
+    plan: Plan, events: Events, tmp_path: Path, loss: float, norm: float
+) -> None:
+    context = context_of(plan, events, tmp_path)
+    with pytest.raises(RunError, match=r"at step 1 \(samples 0, 1\).*--learning-rate"):
+        context.stepped(step=0, loss=loss, tokens=8, gradient_norm=norm, model=None)
+
+
+def test_a_backend_that_skips_a_step_is_found_out(plan: Plan, events: Events, tmp_path: Path) -> None:
+    context = context_of(plan, events, tmp_path)
+    with pytest.raises(RunError, match="reported step 2 after step 0"):
+        context.stepped(step=1, loss=1.0, tokens=8, gradient_norm=1.0, model=None)
+
+
+def test_a_closed_pipe_means_that_nobody_supervises() -> None:
+    import signal
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    read_end, write_end = os.pipe()
+    events = Events(write_end)
+    events.checkpoint()
+    os.close(read_end)
+    with pytest.raises(Interrupted, match="nobody supervises"):
+        events.checkpoint()
+    with pytest.raises(Interrupted, match="nobody supervises"):
+        events.send("progress")
+    os.close(write_end)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def base(plan: Plan) -> Any:
+    return load_base(plan, Path(plan.model.folder), "cpu")[0]
+
+
+def test_a_base_is_known_by_its_weights_with_or_without_an_adapter(plan: Plan, base: Any) -> None:
+    for parameter in base.parameters():
+        parameter.requires_grad_(False)
+    alone = base_digest(base)
+    tuned = LoraTuner().attach(base, plan.method)
+    assert base_digest(tuned) == alone
+    with torch.no_grad():
+        next(p for p in tuned.parameters() if not p.requires_grad).view(-1)[0] += 1e-3
+    assert base_digest(tuned) != alone
+
+
+def staged_adapter(plan: Plan, base: Any, folder: Path, scale: float) -> tuple[Any, LoraTuner, Path]:
+    """A model whose adapter does something, and its saved files."""
+    tuner = LoraTuner()
+    model = tuner.attach(base, plan.method)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=scale)
+    folder.mkdir()
+    tuner.save(model, folder)
+    return model, tuner, folder
+
+
+def test_proof_of_a_sound_adapter(plan: Plan, base: Any, tmp_path: Path) -> None:
+    model, tuner, staged = staged_adapter(plan, base, tmp_path / "staged", 0.1)
+    digest = base_digest(model)
+    proof = prove(model, tuner, staged, rows_of([3, 5]), "cpu", digest)
+    assert proof.effect > 0.01
+    assert proof.reload == 0
+    assert proof.base_after == digest
+    assert not any("graftlm_proof" in name for name, _ in model.named_parameters())
+    assert all(p.requires_grad for n, p in model.named_parameters() if "lora_" in n)
+
+
+def test_an_adapter_without_effect_is_refused(plan: Plan, base: Any, tmp_path: Path) -> None:
+    model, tuner, staged = staged_adapter(plan, base, tmp_path / "staged", 0.0)
+    with pytest.raises(RunError, match="changes nothing"):
+        prove(model, tuner, staged, rows_of([3, 5]), "cpu", base_digest(model))
+
+
+def test_staged_files_of_another_adapter_are_refused(plan: Plan, base: Any, tmp_path: Path) -> None:
+    model, tuner, staged = staged_adapter(plan, base, tmp_path / "staged", 0.1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.mul_(2)
+    with pytest.raises(RunError, match="other logits"):
+        prove(model, tuner, staged, rows_of([3, 5]), "cpu", base_digest(model))
+
+
+def test_a_base_that_changed_is_refused(plan: Plan, base: Any, tmp_path: Path) -> None:
+    model, tuner, staged = staged_adapter(plan, base, tmp_path / "staged", 0.1)
+    with pytest.raises(RunError, match="base's weights changed"):
+        prove(model, tuner, staged, rows_of([3, 5]), "cpu", "another digest")
+
+
+def test_targets_that_match_nothing_are_refused(plan: Plan, base: Any) -> None:
+    """PEFT itself lets a partly matching list pass."""
+    method = replace(plan.method, target_modules=("query_key_value", "qq_proj"))
+    with pytest.raises(RunError, match="qq_proj match nothing"):
+        LoraTuner().attach(base, method)
+
+
+def test_a_target_that_is_adapted_in_some_layers_only_is_refused(plan: Plan) -> None:
+    present = dict.fromkeys(plan.method.target_modules, 4)
+    check_adapted(plan, present, present)
+    with pytest.raises(RunError, match="3 of 4 'dense' layers are adapted"):
+        check_adapted(plan, {**present, "dense": 3}, present)
+
+
+def test_an_attention_that_is_not_the_plan_s_is_refused(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForCausalLM
+
+    load = AutoModelForCausalLM.from_pretrained
+
+    def other(folder: Path, **arguments: Any) -> Any:
+        return load(folder, **{**arguments, "attn_implementation": "eager"})
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", other)
+    with pytest.raises(RunError, match="says sdpa attention, and eager was loaded"):
+        load_base(plan, Path(plan.model.folder), "cpu")
+
+
+def test_weights_that_cannot_be_read_are_one_sentence(plan: Plan, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(plan.model.folder, folder)
+    (folder / "model.safetensors").write_bytes(b"these are no tensors")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_base(plan, folder, "cpu")
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(plan: Plan, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path / "base"
+    shutil.copytree(plan.model.folder, folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["transformer.h.0.mlp.dense_h_to_4h.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks weights of tiny-falcon: 1 tensors.*dense_h_to_4h"):
+        load_base(plan, folder, "cpu")
+
+
+def test_targets_resolve_late_and_fail_in_a_sentence() -> None:
+    assert resolve_target("graftlm_plugins.methods.lora:LoraTuner") is LoraTuner
+    with pytest.raises(PluginError, match="cannot be imported"):
+        resolve_target("graftlm_plugins.nothing:Here")
+    with pytest.raises(PluginError, match="has no Nothing"):
+        resolve_target("graftlm_plugins.methods.lora:Nothing")
+
+
+def test_rows_that_are_too_long_stop_the_run_or_are_counted(
+    home: Path, write_rows: Callable[[str, Sequence[Any]], Path]
+) -> None:
+    rows = [{"input": f"q{i}", "output": "a" * (200 if i < 2 else 3)} for i in range(30)]
+
+    def train(rows: list[dict[str, str]]) -> tuple[Any, list[Any]]:
+        data, heard = write_rows("rows.jsonl", rows), []
+        config = RunConfig(
+            data=str(data),
+            model="tiny-falcon",
+            max_steps=2,
+            max_length=64,
+            retention=False,
+            val_split=0.0,
+            test_split=0.0,
+        )
+        trained = carry_out(resolve(config, registry()), registry(), heard.append, start=start_in_process)
+        return trained.outcome.encoding, [event["message"] for event in heard if event["event"] == "warning"]
+
+    counts, warnings = train(rows)
+    assert (counts.rows, counts.used, counts.too_long) == (30, 28, 2)
+    assert warnings == ["2 of 30 rows were left out: 2 too long, 0 with nothing to train on"]
+    with pytest.raises(RunError, match="10 of 20 rows are longer than --max-length 64"):
+        train([{"input": f"q{i}", "output": "a" * (200 if i < 10 else 3)} for i in range(20)])
+
+
+def test_bf16_trains_with_the_adapter_in_fp32(home: Path, alpaca: Path) -> None:
+    config = RunConfig(data=str(alpaca), model="tiny-mistral", max_steps=3, dtype="bf16", retention=False)
+    outcome = carry_out(resolve(config, registry()), registry(), lambda e: None, start=start_in_process).outcome
+    assert outcome.effective.dtype == "bf16"
+    assert outcome.proof.effect > 0
+
+
+def test_the_probe_answers_on_stdout_alone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "graftlm.worker", "--probe"], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found["devices"][-1]["type"] == "cpu"
+    assert found["versions"]["torch"]
+
+
+def test_the_probe_is_asked_again_when_packages_change(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from graftlm.planning import probing
+
+    known = probing.signature()
+    monkeypatch.setattr(probing, "versions", lambda: {"torch": "9.9"})
+    assert probing.signature() != known
+    (home / "probes").unlink()
+    asked = SimpleNamespace(count=0)
+    real = probing._ask
+
+    def ask() -> Any:
+        asked.count += 1
+        return real()
+
+    monkeypatch.setattr(probing, "_ask", ask)
+    first = probing.probe()
+    assert probing.probe() == first
+    assert asked.count == 1
