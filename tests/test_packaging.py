@@ -14,8 +14,8 @@ import pytest
 from conftest import ROOT
 
 from graftlm import api, hookspecs
+from graftlm_registry.discovery import HOOKS, KIND_OF_HOOK
 from graftlm_registry.models import catalogue
-from graftlm_registry.plugins import HOOKS, KIND_OF_HOOK
 
 SOURCES = ("core/graftlm", "plugins/graftlm_plugins", "registry/graftlm_registry")
 

@@ -517,7 +517,7 @@ def test_a_strangers_plugin_without_its_package(
 ) -> None:
     from graftlm.contracts.spec import Requirement
     from graftlm.contracts.specs import Quantization
-    from graftlm_registry import plugins
+    from graftlm_registry import discovery, plugins
 
     spec = Quantization(
         name="int1",
@@ -527,7 +527,7 @@ def test_a_strangers_plugin_without_its_package(
         requires=(Requirement(distribution="graftlm-int1-kernels", minimum="2"), Requirement(device="abacus")),
     )
     known = plugins.registry()
-    with_it = plugins.Registry([*known.plugins, plugins.Plugin("int1", "graftlm-int1", "1.0", (spec,))])
+    with_it = plugins.Registry([*known.plugins, discovery.Plugin("int1", "graftlm-int1", "1.0", (spec,))])
     monkeypatch.setattr(plugins, "registry", lambda: with_it)
     says = (
         "quantization int1",

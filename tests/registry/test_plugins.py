@@ -13,7 +13,8 @@ import pytest
 
 from graftlm import api, hookspecs
 from graftlm.contracts.errors import PluginError
-from graftlm_registry.plugins import BUILT_IN, HOOKS, KIND_OF_HOOK, NAME, Plugin, Registry, registry
+from graftlm_registry.discovery import BUILT_IN, HOOKS, KIND_OF_HOOK, NAME, Plugin
+from graftlm_registry.plugins import Registry, registry
 
 Run = Callable[..., Any]
 
