@@ -196,7 +196,7 @@ def test_origins(planned: Planned, alpaca: Path, yaml_file: Callable[[str], Path
     said = {name for name, origin in plan.origins.items() if origin == "asked"}
     assert said == {"data", "model", "rank", "seed"}
     suggested = {name: plan.settings[name] for name, origin in plan.origins.items() if origin == "model"}
-    assert suggested == {"learning_rate": 0.002, "epochs": 5.0, "micro_batch": 16, "max_length": 512}
+    assert suggested == {"learning_rate": 0.002, "max_steps": 100, "micro_batch": 16, "max_length": 512}
     for name, origin in plan.origins.items():
         assert origin in ("asked", "model", "default")
         if origin == "default":

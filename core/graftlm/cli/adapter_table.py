@@ -10,6 +10,8 @@ from graftlm.contracts.record import AdapterRecord
 from .scores import pairs, score_table, value
 from .tables import table
 
+SPLITS = ("train", "validation", "test")
+
 
 def summary_table(records: Sequence[AdapterRecord]) -> str:
     """A line an adapter."""
@@ -48,7 +50,7 @@ def record_text(record: AdapterRecord, path: Path) -> str:
         ("template", f"{record.template} ({record.template_hash})"),
         ("method", f"{record.method}, rank {h['rank']}, alpha {h['alpha']:g}, on {', '.join(h['target_modules'])}"),
         ("quantization", record.quantization),
-        ("data", ", ".join(f"{n} {split}" for split, n in record.split_rows.items()) + " rows"),
+        ("data", ", ".join(f"{record.split_rows[s]} {s}" for s in SPLITS if s in record.split_rows) + " rows"),
         ("training", f"{h['steps']} steps of {h['batch_size']} ({h['epochs']:g} epochs), seed {h['seed']}"),
         ("learning rate", f"{h['learning_rate']:g}, {h['schedule']}"),
         ("loss", loss),
