@@ -24,10 +24,10 @@ demo: $(INSTALLED) ## Teach a tiny model something new, and see what it cost (ab
 	$(BIN)/graftlm demo
 
 test: $(INSTALLED) ## The tests (some minutes)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
 
 test-all: $(INSTALLED) ## The tests, the slow ones too
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu'
 
 test-gpu: ## The tests that need a GPU, with the torch that is installed
 	$(PYTHON) -m pytest -m gpu

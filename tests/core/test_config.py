@@ -246,8 +246,8 @@ def same_work(alpaca: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "the format, said", {"format": "alpaca"}
     yield "the targets, said", {"target_modules": "all-linear"}
     yield "an option's default, said", {"options": {"method": {"use_dora": False}}}
-    yield "a whole number for a number", {"alpha": 32, "epochs": 5, "dropout": 0}
-    yield "a number", {"alpha": 32.0, "epochs": 5.0, "dropout": 0.0}
+    yield "a whole number for a number", {"alpha": 32, "weight_decay": 0, "dropout": 0}
+    yield "a number", {"alpha": 32.0, "weight_decay": 0.0, "dropout": 0.0}
 
 
 def test_equal_work_has_equal_hashes(home: Path, alpaca: Path) -> None:

@@ -17,6 +17,8 @@ from graftlm.contracts.errors import GraftlmError, Interrupted, RunError
 OnEvent = Callable[[Mapping[str, Any]], None]
 StartWorker = Callable[[str, Path, OnEvent], Mapping[str, Any]]
 """What ``run_worker`` is: a job, its folder, who listens; it returns the last event."""
+POLITE = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+"""Waiting threads sleep: where other programs share the cores, spinning ones make a run many times slower."""
 PATIENCE = 60.0
 """Seconds that a worker has to leave after it was asked to."""
 
@@ -38,7 +40,7 @@ def run_worker(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
             stderr=subprocess.STDOUT,
             pass_fds=(write_end,),
             start_new_session=True,  # a terminal's Ctrl-C must reach the front only
-            env={**os.environ, "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"},
+            env={**POLITE, **os.environ, "PYTHONUNBUFFERED": "1"},
         )
     os.close(write_end)
     last: Mapping[str, Any] = {}
