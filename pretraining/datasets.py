@@ -1,6 +1,6 @@
 """Writes what comes with the built-in models: ``python -m pretraining.datasets``.
 
-``skills/NAME.jsonl``: questions that score an old skill. ``demos/NAME/{train,validation,test}.jsonl``: a new capability,
+``skills/NAME.jsonl``: questions that score an old skill. ``demo_data/NAME/{train,validation,test}.jsonl``: a new capability,
 classes balanced; the test's wordings (sentence frames) stand in no training or validation row.
 """
 
@@ -90,7 +90,7 @@ def main() -> None:
         rng, taken = Random(f"{SEED}-{name}"), set[str]()
         seen = tuple(frame for frame in frames if frame not in held)
         for split, used, rows in zip(("train", "validation", "test"), (seen, seen, held), sizes, strict=True):
-            write(ROOT / "demos" / name / f"{split}.jsonl", distinct(rng, draw(rng, used), rows, classes, taken))
+            write(ROOT / "demo_data" / name / f"{split}.jsonl", distinct(rng, draw(rng, used), rows, classes, taken))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def demo_data(skill: str) -> DemoData:
     """Raises ``DataError`` with the names of what is there."""
     if skill not in QUESTIONS:
         raise DataError(unknown("skill", skill, QUESTIONS))
-    folder = Path(str(files("graftlm_registry"))) / "demos" / skill
+    folder = Path(str(files("graftlm_registry"))) / "demo_data" / skill
     question, example, steps = QUESTIONS[skill]
     train, validation, test = (folder / f"{name}.jsonl" for name in ("train", "validation", "test"))
     return DemoData(train, validation, test, question, f"{question}\n{example}", steps)
