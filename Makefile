@@ -7,8 +7,16 @@ INSTALLED := $(VENV)/.installed
 # Demos keep their adapters in the project's own folder, so that trying graftlm out touches nothing else.
 export GRAFTLM_HOME ?= $(CURDIR)/.home
 
+# A machine with a GPU has the torch that fits it: its environment is seen from ours, and only small packages are added,
+# from wheels/ where there is no network ('make wheels' fills it).
+GPU_PYTHON ?= 3.12
+GPU_BIN := .venv-gpu/bin
+GPU_INSTALLED := .venv-gpu/.installed
+GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
+SMALL := hatchling editables pytest hypothesis
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-gpu lint format bench bench-gpu clean
+.PHONY: help demo test test-all test-gpu lint format bench bench-gpu wheels clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,6 +28,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+$(GPU_INSTALLED): pyproject.toml
+	$(PYTHON) -m venv --system-site-packages .venv-gpu
+	$(GPU_BIN)/python -m pip install --quiet $(GPU_PIP) $(SMALL) matplotlib psutil
+	$(GPU_BIN)/python -m pip install --quiet $(GPU_PIP) --no-build-isolation -e .
+	touch $@
+
 demo: $(INSTALLED) ## Teach a tiny model something new, and see what it cost (about a minute)
 	$(BIN)/graftlm demo
 
@@ -29,8 +43,8 @@ test: $(INSTALLED) ## The tests (some minutes)
 test-all: $(INSTALLED) ## The tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu'
 
-test-gpu: ## The tests that need a GPU, with the torch that is installed
-	$(PYTHON) -m pytest -m gpu
+test-gpu: $(GPU_INSTALLED) ## The tests that need a GPU, with the torch that is installed
+	$(GPU_BIN)/python -m pytest -m gpu -rs
 
 lint: $(INSTALLED) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -46,8 +60,12 @@ bench: $(INSTALLED) ## Start-up of the command line, and training against the sa
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/training.py
 
-bench-gpu: ## The training benchmark on a GPU, with the torch that is installed
-	$(PYTHON) benchmarks/training.py --device cuda
+bench-gpu: $(GPU_INSTALLED) ## The training benchmark on a GPU, with the torch that is installed
+	$(GPU_BIN)/python benchmarks/training.py --device cuda
+
+wheels: ## Small wheels for a GPU machine without network (GPU_PYTHON=3.12); torch and transformers are there already
+	$(PYTHON) -m pip download --quiet -d wheels -c constraints.txt --only-binary=:all: --python-version $(GPU_PYTHON) \
+		$(SMALL) matplotlib msgspec click pluggy platformdirs pyyaml psutil
 
 clean: ## Remove the environment and what the tools leave
-	rm -rf $(VENV) .home .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-gpu wheels .home .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -99,8 +99,8 @@ class RunContext:
         """Mean nats a trained token over the validation rows."""
         assert self._validation is not None
         total, count = 0.0, 0
-        enabled = self.plan.dtype != "fp32"
-        with inference(model), torch.autocast(self.device, torch.bfloat16, enabled=enabled):
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.plan.dtype)
+        with inference(model), torch.autocast(self.device, dtype, enabled=dtype is not None):
             for samples in chunks(range(len(self._validation)), self.plan.training.micro_batch):
                 self.checkpoint()
                 batch = collate(self._validation, samples)
