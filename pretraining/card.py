@@ -19,7 +19,7 @@ FILES = (
     "tokenizer_config.json",
     "chat_template.jinja",
 )
-SUGGESTIONS = {"learning_rate": 0.002, "max_steps": 100, "micro_batch": 16, "max_length": 512}
+SUGGESTIONS = {"learning_rate": 0.0015, "max_steps": 150, "micro_batch": 16, "max_length": 512}
 """A model of this size learns little at a large model's rate."""
 
 

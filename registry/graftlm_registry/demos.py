@@ -24,8 +24,8 @@ class DemoData:
 
 
 QUESTIONS = {
-    "sentiment": ("Is this review positive or negative?", "I must say the train was dreadful.", 75),
-    "subjects": ("Which subject is this about?", "Please bring me the spade.", 225),
+    "sentiment": ("Is this review positive or negative?", "I must say the train was dreadful.", 200),
+    "subjects": ("Which subject is this about?", "Please bring me the spade.", 400),
 }
 """Question, an unseen sentence, and optimizer steps of 16 samples that are enough."""
 

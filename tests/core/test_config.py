@@ -196,7 +196,7 @@ def test_origins(planned: Planned, alpaca: Path, yaml_file: Callable[[str], Path
     said = {name for name, origin in plan.origins.items() if origin == "asked"}
     assert said == {"data", "model", "rank", "seed"}
     suggested = {name: plan.settings[name] for name, origin in plan.origins.items() if origin == "model"}
-    assert suggested == {"learning_rate": 0.002, "max_steps": 100, "micro_batch": 16, "max_length": 512}
+    assert suggested == {"learning_rate": 0.0015, "max_steps": 150, "micro_batch": 16, "max_length": 512}
     for name, origin in plan.origins.items():
         assert origin in ("asked", "model", "default")
         if origin == "default":
@@ -242,7 +242,7 @@ def same_work(alpaca: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "no name", {"name": None}
     yield "a folder to write to", {"out": str(alpaca.parent / "new")}
     yield "the default, said", {"rank": 16, "val_split": 0.1}
-    yield "the suggestion, said", {"learning_rate": 0.002}
+    yield "the suggestion, said", {"learning_rate": 0.0015}
     yield "the format, said", {"format": "alpaca"}
     yield "the targets, said", {"target_modules": "all-linear"}
     yield "an option's default, said", {"options": {"method": {"use_dora": False}}}
