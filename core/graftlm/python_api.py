@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -28,12 +30,17 @@ def train(**settings: Any) -> Outcome:
     """Train an adapter and publish it; ``outcome.adapter`` is its ``name@version``."""
     config = _config(settings)
     out = Path(config.out) if config.out else None
-    return carry_out(resolve(config, registry()), registry(), lambda event: None, out=out).outcome
+    return carry_out(resolve(config, registry()), registry(), _warn, out=out).outcome
 
 
 def generate(name: str, prompt: str, *, max_new_tokens: int = 256) -> str:
     """The greedy answer of an adapter or a model to one prompt."""
     return answer(name, [prompt], registry(), lambda event: None, max_new_tokens)[0]
+
+
+def _warn(event: Mapping[str, Any]) -> None:
+    if event["event"] == "warning":
+        warnings.warn(event["message"], stacklevel=2)
 
 
 def _config(settings: dict[str, Any]) -> RunConfig:

@@ -15,6 +15,7 @@ import pluggy
 
 from graftlm import hookspecs
 from graftlm.contracts.spec import Spec
+from graftlm.contracts.specs import STAGES
 
 GROUP = "graftlm.v1"
 BUILT_IN = tuple(
@@ -68,7 +69,11 @@ def _allowed() -> frozenset[str] | None:
 def _strangers(allowed: frozenset[str] | None) -> Iterator[Plugin]:
     seen: set[str] = set()
     for distribution in distributions():
-        if "graftlm.v" not in (distribution.read_text("entry_points.txt") or ""):
+        try:
+            text = distribution.read_text("entry_points.txt") or ""
+        except UnicodeDecodeError:
+            continue  # no name of ours can be read in it
+        if "graftlm.v" not in text:
             continue  # before its name is asked for, which parses all of its metadata
         if distribution.name not in seen:  # the first on sys.path is the one that is imported
             seen.add(distribution.name)
@@ -160,4 +165,9 @@ def _valid(impl: pluggy.HookImpl) -> Iterator[Spec]:
         for name in (spec.name, *spec.aliases):
             if not NAME.fullmatch(name):
                 raise ValueError(f"{spec.kind} name {name!r} is not lower-case letters, digits, '.', '_' and '-'")
+        unknown = set(getattr(spec, "patches", ())) - set(STAGES)
+        if unknown:
+            raise ValueError(
+                f"{spec.kind} '{spec.name}' patches at {', '.join(unknown)}; stages are {', '.join(STAGES)}"
+            )
         yield spec

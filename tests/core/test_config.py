@@ -365,3 +365,33 @@ def test_json_that_is_no_plan(home: Path, alpaca: Path) -> None:
     for spoilt in ({**plan, "hash": 5}, {name: v for name, v in plan.items() if name != "training"}, [], "{"):
         with pytest.raises(GraftlmError, match="the plan cannot be read"):
             from_json(spoilt if isinstance(spoilt, str) else json.dumps(spoilt), Plan, "the plan")
+
+
+def test_a_flag_overrides_the_file_s_other_way_of_saying_it(
+    planned: Planned, alpaca: Path, yaml_file: Callable[[str], Path]
+) -> None:
+    plan = planned(alpaca, "--model", "tiny-mistral", "--config", yaml_file("epochs: 2\n"), "--max-steps", "7")
+    assert plan.training.steps == 7
+
+
+def test_other_weights_are_other_work(home: Path, alpaca: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path / "base"
+    shutil.copytree(catalogue().entry("tiny-falcon").folder or "", folder)
+    before = graftlm.plan(data=alpaca, model=folder).hash
+    weights = load_file(folder / "model.safetensors")
+    name = sorted(weights)[0]
+    save_file({**weights, name: weights[name] + 1}, folder / "model.safetensors", metadata={"format": "pt"})
+    assert graftlm.plan(data=alpaca, model=folder).hash != before
+
+
+def test_a_shape_is_the_same_work_once_its_weights_are_drawn(home: Path, alpaca: Path) -> None:
+    from graftlm.worker.load import random_weights
+
+    plan = graftlm.plan(data=alpaca, model="shape:tiny-falcon")
+    random_weights(Path(plan.model.folder))
+    assert any(Path(plan.model.folder).glob("*.safetensors"))
+    assert graftlm.plan(data=alpaca, model="shape:tiny-falcon").hash == plan.hash

@@ -173,3 +173,23 @@ def test_a_worker_that_dies_is_one_sentence(home: Path, alpaca: Path) -> None:
     assert "the worker died (SIGKILL, perhaps out of memory)" in err
     assert "log.txt" in err
     assert "Traceback" not in err
+
+
+def test_it_trains_from_another_thread(home: Path, alpaca: Path) -> None:
+    """A notebook, or a server: only the main thread may set signal handlers, so a library sets none."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import graftlm
+
+    settings = {"data": alpaca, "model": "tiny-falcon", "max_steps": 1, "retention": False, "name": "threaded"}
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: graftlm.train(**settings)).result().adapter == "threaded@1"
+
+
+def test_files_that_changed_after_publishing_are_not_used(run: Run, home: Path, alpaca: Path) -> None:
+    assert run("train", alpaca, "--model", "tiny-falcon", "--max-steps", "1", "--name", "kept").code == 0
+    settings = open_store().path("kept") / "adapter_config.json"
+    settings.write_text(settings.read_text().replace('"lora_alpha": 32', '"lora_alpha": 64'))
+    refused = run("generate", "kept", "hello")
+    assert refused.code == 2
+    assert "not those that were published" in refused.err

@@ -325,3 +325,76 @@ def test_the_probe_is_asked_again_when_packages_change(home: Path, monkeypatch: 
     first = probing.probe()
     assert probing.probe() == first
     assert asked.count == 1
+
+
+def test_fp16_may_overflow_now_and_then(plan: Plan, events: Events, tmp_path: Path) -> None:
+    """The gradient scaler finds its scale that way; a run of overflows is something else."""
+    context = context_of(replace(plan, dtype="fp16"), events, tmp_path)
+    context._order = [[0, 1]] * 100
+    for step in range(20):
+        context.stepped(step=step, loss=1.0, tokens=8, gradient_norm=math.inf, model=None)
+    context.stepped(step=20, loss=1.0, tokens=8, gradient_norm=1.0, model=None)
+    for step in range(21, 41):
+        context.stepped(step=step, loss=1.0, tokens=8, gradient_norm=math.inf, model=None)
+    with pytest.raises(RunError, match="gradient norm inf at step 42"):
+        context.stepped(step=41, loss=1.0, tokens=8, gradient_norm=math.inf, model=None)
+
+
+def test_a_model_s_own_generation_settings_do_not_apply(plan: Plan, tmp_path: Path) -> None:
+    """Greedy is greedy, whatever beams and penalties a generation_config.json asks for."""
+    from graftlm.worker.load import from_files
+
+    folder = tmp_path / "base"
+    shutil.copytree(plan.model.folder, folder)
+    (folder / "generation_config.json").write_text(json.dumps({"num_beams": 4, "repetition_penalty": 9.0}))
+    settings = from_files("x", folder, "fp32", "sdpa").generation_config
+    assert settings.num_beams in (None, 1)
+    assert settings.repetition_penalty in (None, 1.0)
+
+
+def test_a_character_that_the_tokenizer_does_not_know_is_kept_as_unknown() -> None:
+    from tokenizers import AddedToken, Tokenizer, models
+
+    from graftlm.worker.tokenizing import SpanTokenizer
+
+    tokenizer = Tokenizer(models.BPE({"<unk>": 0, "a": 1, "b": 2}, [], unk_token="<unk>"))
+    tokenizer.add_special_tokens([AddedToken("<unk>"), AddedToken("<s>")])
+    assert SpanTokenizer(tokenizer.to_str()).words("a\u00e9b") == [1, 0, 2]
+
+
+def test_one_step_teaches_something(home: Path, alpaca: Path) -> None:
+    config = RunConfig(data=str(alpaca), model="tiny-falcon", max_steps=1, retention=False)
+    outcome = carry_out(resolve(config, registry()), registry(), lambda e: None, start=start_in_process).outcome
+    assert outcome.proof.effect > 0
+
+
+def test_an_adapter_names_its_base_and_no_path(home: Path, alpaca: Path) -> None:
+    from graftlm_registry.adapters import open_store
+
+    config = RunConfig(data=str(alpaca), model="tiny-falcon", max_steps=1, retention=False, name="named")
+    carry_out(resolve(config, registry()), registry(), lambda e: None, start=start_in_process)
+    settings = json.loads((open_store().path("named") / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == "tiny-falcon"
+
+
+def test_an_old_skill_of_the_adapter_s_name_keeps_its_own_score(home: Path, alpaca: Path) -> None:
+    from graftlm.cli.scores import pairs
+
+    config = RunConfig(data=str(alpaca), model="tiny-falcon", max_steps=1, name="reverse")
+    trained = carry_out(resolve(config, registry()), registry(), lambda e: None, start=start_in_process)
+    found = {
+        before.role: (before.n, after.n)
+        for before, after in pairs(trained.record.scores)
+        if before.evaluation == "reverse"
+    }
+    assert found["old"] == (50, 50)
+    assert found["new"][0] == found["new"][1] != 50
+
+
+@pytest.mark.parametrize("model", ["tiny-mistral", "tiny-falcon"])
+def test_thoughts_and_blank_lines_are_not_asked_of_an_answer(model: str) -> None:
+    from graftlm.contracts.specs import PromptTemplate
+
+    said = registry().get(PromptTemplate, "qwen3").said
+    assert said("<think>\nhm\n</think>\n\n4") == "4"
+    assert registry().get(PromptTemplate, "falcon-instruct").said("a\n\nb ") == "a\nb"

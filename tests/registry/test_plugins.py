@@ -191,3 +191,60 @@ def test_every_hook_has_an_example_that_runs(hook: str) -> None:
         assert spec.kind == KIND_OF_HOOK[hook]
         assert NAME.fullmatch(spec.name)
     assert namespace[hook].graftlm_impl
+
+
+def _with(*specs: Spec) -> Registry:
+    """The registry, and one more plugin."""
+    return Registry([*registry().plugins, Plugin("more", "graftlm-more", "1.0", specs)])
+
+
+def test_a_backend_of_another_environment_is_not_run_in_this_one(home: Path, alpaca: Path) -> None:
+    from graftlm.api import Backend, Environment
+    from graftlm.contracts.config import RunConfig
+    from graftlm.planning.resolve import resolve
+
+    apart = Backend(
+        name="apart", summary="elsewhere", target="x:Y", environment=Environment(name="apart", requirements=("apart",))
+    )
+    plan = resolve(RunConfig(data=str(alpaca), model="tiny-falcon", backend="apart"), _with(apart))
+    assert any("environment of its own ('apart')" in problem for problem in plan.problems)
+
+
+def test_a_preset_s_own_requirements_count(home: Path, alpaca: Path) -> None:
+    from graftlm.api import BackendPreset, Requirement
+    from graftlm.contracts.config import RunConfig
+    from graftlm.planning.resolve import resolve
+
+    preset = BackendPreset(
+        name="quick",
+        summary="quick",
+        backend="peft",
+        accelerators=("sdpa",),
+        requires=(Requirement(distribution="nothing"),),
+    )
+    plan = resolve(RunConfig(data=str(alpaca), model="tiny-falcon", backend="quick"), _with(preset))
+    assert any("needs nothing, which is not installed" in problem for problem in plan.problems)
+
+
+def test_two_attentions_exclude_each_other(home: Path, alpaca: Path) -> None:
+    from graftlm.contracts.config import RunConfig
+    from graftlm.planning.resolve import resolve
+
+    plan = resolve(RunConfig(data=str(alpaca), model="tiny-falcon", accelerator="sdpa+eager"), registry())
+    assert any("sdpa and eager both claim 'attention'" in problem for problem in plan.problems)
+
+
+def test_a_patch_at_no_known_stage_is_a_broken_plugin() -> None:
+    from types import ModuleType
+
+    from graftlm.api import Accelerator, hookimpl
+    from graftlm_registry.discovery import _checked, _manager
+
+    module = ModuleType("late")
+
+    def graftlm_accelerators() -> list[Accelerator]:
+        return [Accelerator(name="late", summary="late", claims=(), patches={"stepp": "x:y"})]  # type: ignore[dict-item]
+
+    graftlm_accelerators.__module__ = "late"
+    module.graftlm_accelerators = hookimpl(graftlm_accelerators)  # type: ignore[attr-defined]
+    assert "patches at stepp; stages are import, load" in _checked(_manager(), module, "late", "d", "1").problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Any
@@ -62,9 +63,17 @@ def cli(ctx: click.Context, debug: bool) -> None:
     ctx.obj = debug
 
 
+def _stop(number: int, frame: object) -> None:
+    from graftlm.running.stopping import Stopped
+
+    raise Stopped(number)
+
+
 def main() -> None:
     """The console script: errors become sentences, and exit codes."""
     debug = "--debug" in sys.argv
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGHUP, _stop)
     try:
         sys.exit(cli(standalone_mode=False))
     except click.exceptions.Exit as stop:
@@ -74,8 +83,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        sys.exit(128 + getattr(stop, "number", signal.SIGINT))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # as 'graftlm … | head' does
         sys.exit(0)

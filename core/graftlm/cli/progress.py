@@ -32,11 +32,11 @@ class Progress:
         self._clear()
 
     def on_event(self, event: Mapping[str, Any]) -> None:
-        if self._quiet:
-            return
         if event["event"] == "warning":
             self._clear()
             click.echo(f"Warning: {event['message']}", err=True)
+        elif self._quiet:
+            return
         elif event["event"] == "progress":
             share = f" {event['done']}/{event['total']}" if event["total"] > 1 else ""
             self._draw(f"{event['stage']}{share} …")

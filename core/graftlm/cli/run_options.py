@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from graftlm.contracts.config import SETTINGS, RunConfig
+from graftlm.contracts.config import EXCLUSIVE, SETTINGS, RunConfig
 from graftlm.contracts.errors import UsageError
 
 F = typing.TypeVar("F", bound=Callable[..., Any])
@@ -59,7 +59,12 @@ def run_config(
         from graftlm.planning.config_file import read_config_file
 
         layers = read_config_file(config_file)
-    layers |= {name: value for name, value in {"data": data, **flags}.items() if value is not None}
+    said = {name: value for name, value in {"data": data, **flags}.items() if value is not None}
+    for one, other in EXCLUSIVE:  # a flag overrides what the file says of the same thing in other words
+        for flag, key in ((one, other), (other, one)):
+            if flag in said and key not in said:
+                layers.pop(key, None)
+    layers |= said
     options = {kind: dict(values) for kind, values in (layers.get("options") or {}).items()}
     for assignment in assignments:
         place, equals, value = assignment.partition("=")

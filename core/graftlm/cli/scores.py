@@ -15,9 +15,9 @@ def value(score: Score) -> str:
 
 def pairs(scores: Sequence[Score]) -> list[tuple[Score, Score]]:
     """Before and after of each evaluation and metric, the new skill first."""
-    after = {(s.evaluation, s.metric): s for s in scores if s.moment == "after"}
+    after = {(s.role, s.evaluation, s.metric): s for s in scores if s.moment == "after"}
     before = sorted((s for s in scores if s.moment == "before"), key=lambda s: s.role != "new")
-    return [(s, after[s.evaluation, s.metric]) for s in before]
+    return [(s, after[s.role, s.evaluation, s.metric]) for s in before]
 
 
 def score_table(scores: Sequence[Score]) -> str:

@@ -114,3 +114,6 @@ class RunConfig:
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(RunConfig) if f.name != "options"}
 """Help, default, range and group of each setting, by name."""
+
+EXCLUSIVE = (("epochs", "max_steps"), ("val_split", "val_data"), ("test_split", "test_data"))
+"""Pairs of settings that say the same thing in two ways."""

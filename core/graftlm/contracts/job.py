@@ -23,7 +23,6 @@ class GenerateJob:
     adapter: str
     weights_digest: str
     template: str
-    template_hash: str
     device: str
     dtype: str
     attention: str

@@ -93,7 +93,3 @@ class Outcome:
     staged: str
     digest: str
     adapter: str = ""
-
-    def score(self, evaluation: str, metric: str, moment: str) -> Score | None:
-        wanted = (evaluation, metric, moment)
-        return next((s for s in self.scores if (s.evaluation, s.metric, s.moment) == wanted), None)

@@ -39,7 +39,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlan:
-    """``share`` splits DATA by a hash of each row's content: adding rows moves no old one."""
+    """The shares split DATA by a hash of each row's content: adding rows moves no old one."""
 
     format: str
     splits: tuple[Split, ...]

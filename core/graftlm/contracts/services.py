@@ -88,6 +88,9 @@ class TrainingContext(Protocol):
     def learning_rate(self, step: int) -> float:
         """The learning rate of an optimizer step (from 0)."""
 
+    def start(self) -> None:
+        """Call when the loop begins, after imports and preparation: the clock of tokens a second starts anew."""
+
     def stepped(self, *, step: int, loss: float, tokens: int, gradient_norm: float, model: Any) -> None:
         """Report a finished optimizer step (from 0). Validates when it is due. Raises where the run must stop:
         a loss that is not finite, an interrupt, a supervisor that is gone."""
@@ -111,7 +114,7 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadContext:
-    """``arguments`` are those of ``from_pretrained`` so far."""
+    """What a quantizer is handed; ``folder`` holds the base's files."""
 
     plan: Plan
     folder: Path

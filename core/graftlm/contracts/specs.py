@@ -46,7 +46,8 @@ class PromptTemplate(Spec):
 
     ``render`` returns spans that concatenate to the text. ``control_tokens`` are all that it emits as control spans.
     ``end_token`` ends an answer, and is supervised; ``own_end`` is False where the model's own template lacks it.
-    ``stop_tokens`` end a generation; those that a tokenizer lacks are left out.
+    ``stop_tokens`` end a generation; those that a tokenizer lacks are left out. ``said`` gives what a generation must
+    equal to be a given answer: the answer as the template renders it, without thoughts.
     """
 
     kind: ClassVar[str] = "template"
@@ -55,6 +56,7 @@ class PromptTemplate(Spec):
     end_token: str
     own_end: bool = True
     stop_tokens: tuple[str, ...] = ()
+    said: Callable[[str], str] = str.strip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -179,7 +181,8 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluator(Spec):
-    """How answers are scored. ``target`` resolves to a callable from an ``EvaluationContext`` to ``Scores``."""
+    """How answers are scored. ``target`` resolves to a callable from an ``EvaluationContext`` to an
+    ``EvaluationResult``."""
 
     kind: ClassVar[str] = "evaluator"
     metrics: tuple[Metric, ...]

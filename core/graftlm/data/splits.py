@@ -21,7 +21,7 @@ NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitRequest:
-    """Which files, which format (None: found out), which shares of ``data``."""
+    """Which files, and which shares of ``data``."""
 
     data: Path
     val_data: Path | None

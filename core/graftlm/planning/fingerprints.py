@@ -11,7 +11,10 @@ from graftlm.contracts.conversation import Conversation, Message, RenderOptions
 from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.serial import digest, file_digest
 from graftlm.contracts.specs import PromptTemplate
+from graftlm_registry.home import home
 
+LARGE = 64_000_000
+"""Bytes from which a file's digest is worth keeping."""
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 CORPUS = tuple(
     Conversation(tuple(Message(role, words) for role, words in turns))  # type: ignore[arg-type]
@@ -35,10 +38,28 @@ def template_hash(template: PromptTemplate) -> str:
 
 
 def model_digest(model: ModelDescription) -> str:
-    """Of the small files, and of the weights' names and sizes (their contents are digested when they are loaded)."""
+    """Of the small files and the weights; a revision stands for the weights of a model that has one, and drawn weights
+    follow from the configuration.
+    """
     small = {name: file_digest(model.folder / name) for name in SMALL_FILES if (model.folder / name).is_file()}
-    weights = {p.name: p.stat().st_size for p in sorted(model.folder.glob("*.safetensors"))}
-    return digest([model.model_type, model.revision, small, weights if model.source != "hub" else model.revision])[:16]
+    weights = {}
+    if not model.revision and model.weights == "files":
+        weights = {path.name: _known_digest(path) for path in sorted(model.folder.glob("*.safetensors"))}
+    return digest([model.model_type, model.revision, small, weights])[:16]
+
+
+def _known_digest(path: Path) -> str:
+    """A file's digest, kept under what tells that the file has not changed: gigabytes are read once."""
+    facts = path.stat()
+    key = digest([str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ino])
+    kept = home() / "cache" / "digests" / key
+    if facts.st_size > LARGE and kept.is_file():
+        return kept.read_text(encoding="ascii")
+    found = file_digest(path)
+    if facts.st_size > LARGE:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(found, encoding="ascii")
+    return found
 
 
 @lru_cache(maxsize=1)

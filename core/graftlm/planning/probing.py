@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def signature() -> str:
     """Changes when the interpreter, a watched package or the machine's devices do."""
     devices = sorted(str(p) for p in Path("/dev").glob("nvidia*")) if Path("/dev").is_dir() else []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    facts = [sys.executable, sys.version, versions(), devices, visible]
+    facts = [platform.node(), sys.executable, sys.version, versions(), devices, visible]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
@@ -45,7 +46,7 @@ def probe() -> Probe:
 
 
 def _ask() -> Probe:
-    command = [sys.executable, "-m", "graftlm.worker", "--probe"]
+    command = [sys.executable, "-P", "-m", "graftlm.worker", "--probe"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired:

@@ -203,7 +203,7 @@ def _training(settings: Settings, description: ModelDescription, rows: int) -> T
         micro_batch=micro,
         learning_rate=settings["learning_rate"],
         schedule=settings["schedule"],
-        warmup_steps=math.ceil(steps * settings["warmup"]),
+        warmup_steps=min(math.ceil(steps * settings["warmup"]), steps - 1),  # a first rate of 0 teaches nothing
         weight_decay=settings["weight_decay"],
         max_grad_norm=settings["max_grad_norm"],
         seed=settings["seed"],
@@ -224,7 +224,7 @@ def _max_length(settings: Settings, description: ModelDescription) -> int:
 
 def _targets(wanted: str, facts: FamilyFacts) -> tuple[str, ...]:
     groups = {
-        AUTO: facts.default_targets,
+        AUTO: facts.default_targets or facts.attention,
         "attention": facts.attention,
         "mlp": facts.mlp,
         "all-linear": facts.attention + facts.mlp,

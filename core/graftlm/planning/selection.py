@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.plan import Part
 from graftlm.contracts.situation import Situation
-from graftlm.contracts.spec import Spec
+from graftlm.contracts.spec import Requirement, Spec
 from graftlm.contracts.specs import (
     Accelerator,
     Backend,
@@ -27,7 +27,7 @@ DEFAULT_ATTENTION = "sdpa"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The chosen plugins. ``why`` says by spec name where a choice is from."""
+    """The chosen plugins. ``why`` says by spec name where a choice is from; ``preset`` is what a preset requires."""
 
     backend: Backend
     accelerators: tuple[Accelerator, ...]
@@ -35,6 +35,7 @@ class Selection:
     method: TuningMethod
     evaluators: tuple[Evaluator, ...]
     why: dict[tuple[str, str], str]
+    preset: tuple[Requirement, ...] = ()
 
     @property
     def specs(self) -> tuple[Backend | Accelerator | Quantization | TuningMethod | Evaluator, ...]:
@@ -83,6 +84,7 @@ def select(settings: Settings, registry: Registry) -> Selection:
         method=method,
         evaluators=evaluators,
         why=why,
+        preset=asked.requires if isinstance(asked, BackendPreset) else (),
     )
 
 
@@ -92,6 +94,14 @@ def parts(chosen: Selection, situation: Situation, registry: Registry) -> tuple[
     for spec in chosen.specs:
         plugin, _ = registry.find(spec.kind, spec.name)
         problems = [*missing(spec.requires), *unmet_devices(spec.requires, situation.probe)]
+        if isinstance(spec, Backend):
+            problems += [*missing(chosen.preset), *unmet_devices(chosen.preset, situation.probe)]
+            if spec.environment is not None:
+                problems.append(
+                    f"runs in an environment of its own ('{spec.environment.name}'), which graftlm cannot make yet"
+                )
+        if isinstance(spec, Quantization) and not spec.bits and situation.config.get("quantization_config"):
+            problems.append("the checkpoint is quantized itself, which is not supported yet: use the original weights")
         if isinstance(spec, Accelerator):
             problems += _contested(spec, chosen.accelerators)
         if not isinstance(spec, Evaluator):
@@ -115,9 +125,14 @@ def _contested(one: Accelerator, all_: Sequence[Accelerator]) -> list[str]:
         f"{one.name} and {other.name} both claim '{claim}': choose one of them"
         for other in all_
         if other is not one
-        for claim in one.claims
-        if claim in other.claims
+        for claim in _claims(one)
+        if claim in _claims(other)
     ]
+
+
+def _claims(accelerator: Accelerator) -> tuple[str, ...]:
+    """What asks for an attention implementation claims the attention, said or not."""
+    return tuple(dict.fromkeys((*accelerator.claims, *(("attention",) if accelerator.attention else ()))))
 
 
 def part(spec: Spec, why: str, registry: Registry, against: Sequence[str] = ()) -> Part:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graftlm.contracts.config import SETTINGS, RunConfig
+from graftlm.contracts.config import EXCLUSIVE, SETTINGS, RunConfig
 from graftlm.contracts.errors import UsageError
 from graftlm_registry.suggestions import unknown
 
@@ -53,8 +53,7 @@ def check(config: RunConfig) -> None:
     for name, value in config.said().items():
         if name != "options":
             _in_range(flag(name), value, SETTINGS[name])
-    both = (("epochs", "max_steps"), ("val_split", "val_data"), ("test_split", "test_data"))
-    for one, other in both:
+    for one, other in EXCLUSIVE:
         if getattr(config, one) is not None and getattr(config, other) is not None:
             raise UsageError(f"{flag(one)} and {flag(other)} exclude each other: give one of them")
 

@@ -16,7 +16,8 @@ from graftlm.contracts.specs import PromptTemplate
 from graftlm.planning import base_model, fingerprints
 from graftlm.planning.probing import probe
 from graftlm.planning.tokens import missing_tokens
-from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters import AdapterStore, open_store
+from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.adapters.names import PATTERN
 from graftlm_registry.plugins import Registry
 
@@ -27,7 +28,7 @@ def answer(name: str, prompts: Sequence[str], registry: Registry, on_event: OnEv
     """Greedy answers of ``name``, an adapter (``name`` or ``name@version``) or else a model."""
     store = open_store()
     record = store.get(name) if _is_adapter(name) else None
-    job = _adapter_job(record, store.path(name), registry) if record else _model_job(name, registry)
+    job = _adapter_job(record, _verified(store, record), registry) if record else _model_job(name, registry)
     job = replace(job, prompts=tuple(prompts), max_new_tokens=max_new_tokens)
     folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
     try:
@@ -43,10 +44,22 @@ def _is_adapter(name: str) -> bool:
     return PATTERN.fullmatch(bare) is not None and bare in open_store().names()
 
 
+def _verified(store: AdapterStore, record: AdapterRecord) -> Path:
+    """The adapter's folder, its content as it was published."""
+    folder = store.path(record.reference)
+    if content_digest(folder) != record.digest:
+        raise StoreError(f"the files of {record.reference} in {folder} are not those that were published")
+    return folder
+
+
 def _adapter_job(record: AdapterRecord, adapter: Path, registry: Registry) -> GenerateJob:
     """Refuses a base, a tokenizer or a template that is not the record's."""
     if record.kind != "adapter":
         raise StoreError(f"{record.reference} is an overlay of a whole model, which cannot be generated from yet")
+    if record.quantization != "none":
+        raise StoreError(
+            f"{record.reference} was trained on a {record.quantization} base, which cannot answer here yet"
+        )
     reference = record.base.reference
     asked = base_model.request(reference, record.base.revision)
     source, description = base_model.describe(asked, registry)
@@ -66,7 +79,6 @@ def _adapter_job(record: AdapterRecord, adapter: Path, registry: Registry) -> Ge
         adapter=str(adapter),
         weights_digest=record.base.weights_digest,
         template=record.template,
-        template_hash=record.template_hash,
         device=_device(),
         dtype=record.base.dtype,
         attention=record.effective.attention,
@@ -93,10 +105,9 @@ def _model_job(name: str, registry: Registry) -> GenerateJob:
         adapter="",
         weights_digest="",
         template=template.name,
-        template_hash=fingerprints.template_hash(template),
         device=device,
         dtype="bf16" if device == "cuda" and "bf16" in probe().dtypes else "fp32",
-        attention="sdpa",
+        attention=next(a for a in ("sdpa", "eager") if a in family.facts(description.config).attention_implementations),
         max_new_tokens=0,
         prompts=(),
     )

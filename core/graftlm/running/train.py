@@ -26,6 +26,7 @@ from graftlm_registry.adapters import open_store
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
 
+from .stopping import interrupted
 from .worker_process import OnEvent, StartWorker, run_worker
 
 
@@ -53,7 +54,7 @@ def carry_out(
     also: Callable[[Plan, Outcome, Path], None] | None = None,
     start: StartWorker = run_worker,
 ) -> Trained:
-    """Run the plan in a worker and publish the adapter; ``also`` may add files to the run's folder before that.
+    """Run the plan in a worker and publish the adapter; ``also`` may then add files to the run's folder.
 
     A run that fails or is stopped publishes nothing; its staged adapter is removed, its log is kept.
     """
@@ -75,23 +76,35 @@ def carry_out(
         outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
         if outcome.plan_hash != plan.hash:
             raise StoreError("the worker carried out another plan: nothing was published")
+        record = store.publish(staged, draft(plan, outcome, Path(plan.model.folder)))
+        outcome = replace(outcome, adapter=record.reference, staged=str(store.path(record.reference)))
+        (run / "outcome.json").write_bytes(to_json(outcome))
         if also is not None:
             also(plan, outcome, run)
-        record = store.publish(staged, draft(plan, outcome, Path(plan.model.folder)))
+    except KeyboardInterrupt as stop:
+        raise _nothing_published(interrupted(stop), run) from None
     except Interrupted as error:
-        error.args = (
-            f"{error}; nothing was published. To go on, give the same command again (log: {run / 'log.txt'})",
-        )
-        raise
+        raise _nothing_published(error, run) from None
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         for bulky in ("data", "encoded", "initial", "scratch"):
             shutil.rmtree(run / bulky, ignore_errors=True)
-    outcome = replace(outcome, adapter=record.reference, staged=str(store.path(record.reference)))
-    (run / "outcome.json").write_bytes(to_json(outcome))
     if out is not None:
-        shutil.copytree(store.path(record.reference), out, dirs_exist_ok=True)
+        _copy_out(store.path(record.reference), out, record)
     return Trained(outcome, record, run)
+
+
+def _nothing_published(error: Interrupted, run: Path) -> Interrupted:
+    again = "nothing was published. To go on, give the same command again"
+    error.args = (f"{error}; {again} (log: {run / 'log.txt'})",)
+    return error
+
+
+def _copy_out(files: Path, out: Path, record: AdapterRecord) -> None:
+    try:
+        shutil.copytree(files, out, dirs_exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{record.reference} is kept, but could not be written to {out}: {error}") from None
 
 
 def _check_out(out: Path) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from graftlm.contracts import errors
-from graftlm.contracts.errors import GraftlmError, Interrupted, RunError
+from graftlm.contracts.errors import GraftlmError, RunError
+
+from .stopping import interrupted
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 StartWorker = Callable[[str, Path, OnEvent], Mapping[str, Any]]
@@ -29,41 +31,33 @@ def run_worker(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
     Raises what the worker reported, ``RunError`` where it died without a word, and ``Interrupted`` on Ctrl-C, after
     the worker has left.
     """
-    read_end, write_end = os.pipe()
     log = folder / "log.txt"
-    command = [sys.executable, "-m", "graftlm.worker", job, str(folder), "--events", str(write_end)]
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            pass_fds=(write_end,),
-            start_new_session=True,  # a terminal's Ctrl-C must reach the front only
-            env={**POLITE, **os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-    os.close(write_end)
-    last: Mapping[str, Any] = {}
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    read_end, write_end = os.pipe()
     try:
-        with (
-            os.fdopen(read_end, encoding="utf-8") as lines,
-            (folder / "events.jsonl").open("a", encoding="utf-8") as kept,
-        ):
-            for line in lines:
-                kept.write(line)
-                last = json.loads(line)
-                on_event(last)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "graftlm.worker", job, str(folder), "--events", str(write_end)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(write_end,),
+                start_new_session=True,  # a terminal's Ctrl-C must reach the front only
+                env={**POLITE, **os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+    except BaseException:
+        os.close(read_end)
+        raise
+    finally:
+        os.close(write_end)
+    try:
+        last = _listen(read_end, folder / "events.jsonl", on_event)
         process.wait()
     except KeyboardInterrupt as stop:
         _stop(process)
-        number = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
-        raise _interrupted(number) from None
+        raise interrupted(stop) from None
     except BaseException:
         _stop(process)
         raise
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     if last.get("event") == "done" and process.returncode == 0:
         return last
     if last.get("event") == "failed":
@@ -71,18 +65,17 @@ def run_worker(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
     raise RunError(f"the worker died ({_ending(process.returncode)}). {_tail(log)}")
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, told apart from Ctrl-C."""
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise _Terminated
-
-
-def _interrupted(number: int) -> Interrupted:
-    error = Interrupted(f"stopped by {signal.Signals(number).name}")
-    error.exit_code = 128 + number
-    return error
+def _listen(read_end: int, kept: Path, on_event: OnEvent) -> Mapping[str, Any]:
+    """Pass the events on and keep them; the last one. A line that a dying worker left unfinished is none."""
+    last: Mapping[str, Any] = {}
+    with os.fdopen(read_end, encoding="utf-8") as lines, kept.open("a", encoding="utf-8") as file:
+        for line in lines:
+            if line.endswith("\n"):
+                file.write(line)
+                file.flush()
+                last = json.loads(line)
+                on_event(last)
+    return last
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -36,7 +36,7 @@ def generate_job(folder: Path, events: Events) -> None:
 
 def _load(job: GenerateJob) -> Any:
     if job.weights == "random":
-        random_weights(Path(job.model), 0)
+        random_weights(Path(job.model))
     model = from_files(job.model, Path(job.model), job.dtype, job.attention).to(job.device)
     if not job.adapter:
         return model

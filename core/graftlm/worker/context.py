@@ -21,6 +21,9 @@ from .generation import inference
 from .schedule import learning_rate
 from .tokenizing import IGNORED
 
+MOST_OVERFLOWS = 20
+"""Steps in a row whose gradient may overflow in fp16."""
+
 
 class RunContext:
     """Hands out batches, takes in losses, and validates when it is due."""
@@ -46,6 +49,7 @@ class RunContext:
         self.seconds = 0.0
         self._events, self.rows, self._validation, self._order = events, rows, validation, order
         self._clock = 0.0
+        self._overflows = 0
 
     def start(self) -> None:
         """Start the training clock."""
@@ -68,7 +72,10 @@ class RunContext:
         self.seconds += now - self._clock
         if step != len(self.losses):
             raise RunError(f"the backend reported step {step + 1} after step {len(self.losses)}")
-        if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
+        # In fp16 the scaler finds its scale by overflowing now and then, and skips those steps.
+        self._overflows = 0 if math.isfinite(gradient_norm) else self._overflows + 1
+        overflow = self._overflows > (MOST_OVERFLOWS if self.plan.dtype == "fp16" else 0)
+        if overflow or not math.isfinite(loss):
             samples = ", ".join(map(str, self._order[step][:8]))
             raise RunError(
                 f"the loss is {loss} and the gradient norm {gradient_norm} at step {step + 1} (samples {samples}): "
@@ -80,6 +87,8 @@ class RunContext:
         done = step + 1
         if self._validation is not None and (done % self.plan.training.eval_every == 0 or done == len(self._order)):
             value = self._validate(model)
+            if not math.isfinite(value):
+                raise RunError(f"the validation loss is {value} after step {done}: try a lower --learning-rate")
             self.validation_losses.append((done, value))
             fields["validation_loss"] = value
         self._events.send(

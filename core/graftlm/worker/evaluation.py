@@ -49,12 +49,12 @@ class Evaluating:
         return ["".join(span.text for span in self._template.render(row.prompt, asked)) for row in self._rows]
 
     def references(self) -> Sequence[str]:
-        return [row.answer for row in self._rows]
+        return [self._template.said(row.answer) for row in self._rows]
 
     @cached_property
     def longest_reference(self) -> int:
         """Tokens of the longest right answer, its end token included, with room for a space."""
-        encoded = (self._tokenizer.words(row.answer) for row in self._rows)
+        encoded = (self._tokenizer.words(reference) for reference in self.references())
         return max(map(len, encoded)) + 2
 
     def generate(self, max_new_tokens: int) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from graftlm.contracts.errors import ModelError, RunError
 from graftlm.contracts.plan import Plan
@@ -21,17 +21,19 @@ from .targets import resolve_target
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def random_weights(folder: Path, seed: int) -> None:
-    """Draw the weights of a ``shape:`` model into its folder, once."""
-    if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+def random_weights(folder: Path) -> None:
+    """Draw the weights of a ``shape:`` model into its folder, once; they are the same for every run."""
+    marker = folder / "weights.complete"
+    if marker.exists():
         return
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     model.save_pretrained(fresh)
     for path in sorted(fresh.glob("model*")):
         path.replace(folder / path.name)
     shutil.rmtree(fresh)
+    marker.touch()
 
 
 def from_files(name: str, folder: Path, dtype: str, attention: str, **arguments: Any) -> Any:
@@ -53,6 +55,7 @@ def from_files(name: str, folder: Path, dtype: str, attention: str, **arguments:
     lacking = [*loaded["missing_keys"], *loaded["mismatched_keys"]]
     if lacking:  # transformers draws random numbers for these, and goes on
         raise ModelError(f"{folder} lacks weights of {name}: {len(lacking)} tensors, the first {lacking[0]}")
+    model.generation_config = GenerationConfig()  # a file's beams or penalties would make "greedy" something else
     ran = model.config._attn_implementation
     if ran != attention:
         raise RunError(f"the plan says {attention} attention, and {ran} was loaded")
@@ -64,7 +67,9 @@ def load_base(plan: Plan, folder: Path, device: str) -> tuple[Any, int]:
     quantizer: Quantizer = resolve_target(plan.part("quantization").target)()
     context = LoadContext(plan=plan, folder=folder, device=device, options=plan.options.get("quantization", {}))
     arguments = quantizer.load_arguments(context)
-    model = from_files(plan.model.name, folder, plan.dtype, plan.attention, **arguments).to(device)
+    model = from_files(plan.model.name, folder, plan.dtype, plan.attention, **arguments)
+    if not arguments:  # a quantizer places the weights itself
+        model.to(device)
     model = quantizer.prepare(model, context)
     return model, quantizer.count(model)
 
@@ -109,6 +114,7 @@ def load_adapted(plan: Plan, folder: Path, device: str, initial: Path, patches: 
     """Base, then patches of stage ``model``, then the adapter, then patches of stage ``adapter``."""
     patches.enter("load")
     base, quantized = load_base(plan, folder, device)
+    base.name_or_path = base.config._name_or_path = plan.model.name  # PEFT writes it down; a path is nobody's business
     patches.enter("model", base)
     linear = linear_layers(base)
     present: dict[str, int] = {}

@@ -30,7 +30,7 @@ def devices() -> tuple[Device, ...]:
 
 
 def print_probe() -> int:
-    bf16 = not torch.cuda.is_available() or torch.cuda.is_bf16_supported()
+    bf16 = not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False)
     dtypes = ("fp32", "fp16", "bf16") if bf16 else ("fp32", "fp16")
     found = Probe(python=sys.version.split()[0], versions=versions(), devices=devices(), dtypes=dtypes)
     print(to_json(found).decode())

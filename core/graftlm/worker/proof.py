@@ -23,10 +23,10 @@ RELOADED = 0.01
 NOISE = 1e-5
 
 
-def base_digest(model: Any, method_keeps: str = "adapter") -> str:
+def base_digest(model: Any) -> str:
     """SHA-256 of the frozen weights by their own names, whether or not an adapter is attached."""
     whole = hashlib.sha256()
-    named = {_own_name(n): p for n, p in model.named_parameters() if not p.requires_grad or method_keeps != "adapter"}
+    named = {_own_name(n): p for n, p in model.named_parameters() if not p.requires_grad}
     named |= {_own_name(n): b for n, b in model.named_buffers() if "rotary" not in n}
     for name in sorted(named):
         tensor = named[name].detach().contiguous().flatten().view(torch.uint8).cpu()

@@ -16,7 +16,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from graftlm.contracts.conversation import Span
-from graftlm.contracts.errors import ModelError
+from graftlm.contracts.errors import DataError, ModelError
 
 IGNORED = -100
 """The label of a token that is not trained (torch's ``ignore_index``)."""
@@ -38,7 +38,10 @@ class SpanTokenizer:
         self._words = Tokenizer.from_str(json.dumps(_without_added_tokens(json.loads(definition))))
         self._words.no_padding()
         self._words.no_truncation()
-        self._control = {token_id for token_id, token in self._full.get_added_tokens_decoder().items() if token.content}
+        unknown = json.loads(definition).get("model", {}).get("unk_token")  # stands for words, if for none it knows
+        self._control = {
+            token_id for token_id, token in self._full.get_added_tokens_decoder().items() if token.content != unknown
+        }
 
     @classmethod
     def from_folder(cls, folder: Path) -> SpanTokenizer:
@@ -68,7 +71,9 @@ class SpanTokenizer:
             return ids
         # A vocabulary may hold a control token as an ordinary entry: split the words until it no longer matches.
         middle = len(text) // 2
-        return self.words(text[:middle]) + self.words(text[middle:]) if middle else []
+        if not middle:
+            raise DataError(f"{text!r} is a control token of this model's tokenizer, and stands in the data")
+        return self.words(text[:middle]) + self.words(text[middle:])
 
     def pieces(self, spans: Iterable[Span]) -> list[list[Span]]:
         """Groups of spans that are tokenized as one text (a control token is a group of its own)."""

@@ -13,7 +13,7 @@ from graftlm.contracts.outcome import Effective, EncodingCounts, Outcome
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json, to_builtins
 from graftlm.contracts.services import LoadedModel, Trainer, Tuner
-from graftlm.contracts.specs import PromptTemplate
+from graftlm.contracts.specs import PromptTemplate, Quantization
 from graftlm.contracts.versions import versions
 from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.plugins import registry
@@ -59,6 +59,7 @@ class _Run:
         from .proof import base_digest, prove
 
         before = base_digest(model)
+        self.patches.enter("step", model)
         context.start()
         trainer.train(context, loaded)
         if len(context.losses) != self.plan.training.steps:
@@ -101,18 +102,18 @@ class _Run:
                 counts[split.name] = encode_file(
                     source, target, self.template, self.tokenizer, longest, self.events, split.rows
                 )
-        lost = counts["train"].rows - counts["train"].used
-        if lost:
-            self.events.warning(
-                f"{lost} of {counts['train'].rows} rows were left out: {counts['train'].too_long} too long, "
-                f"{counts['train'].nothing_trained} with nothing to train on"
-            )
+        for name, count in counts.items():
+            if count.used < count.rows:
+                self.events.warning(
+                    f"{count.rows - count.used} of {count.rows} {name} rows were left out: {count.too_long} too long, "
+                    f"{count.nothing_trained} with nothing to train on"
+                )
         rows = load_rows(encoded / "train.safetensors")
         order = draw_order(len(rows), self.plan.training)
         write_order(order, encoded / "order.json")
         if self.plan.model.weights == "random":
             self.events.progress("draw random weights", 0, 1)
-            random_weights(self.folder, self.plan.training.seed)
+            random_weights(self.folder)
         initial = self.run / "initial" / "adapter.safetensors"
 
         def load() -> LoadedModel:
@@ -153,6 +154,12 @@ class _Run:
             micro_batch=self.plan.training.micro_batch,
             versions=versions(),
         )
+        bits = registry().get(Quantization, self.plan.part("quantization").name).bits
+        if bool(bits) != bool(loaded.quantized_layers):
+            raise RunError(
+                f"the plan says quantization {self.plan.part('quantization').name}, and {loaded.quantized_layers} of "
+                f"{loaded.linear_layers} linear layers are quantized"
+            )
         wanted = {"device": self.plan.device, "attention": self.plan.attention, "dtype": self.plan.dtype}
         for name, value in wanted.items():
             if getattr(effective, name) != value:

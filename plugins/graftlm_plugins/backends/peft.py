@@ -37,6 +37,7 @@ class PeftTrainer:
         )
         model, optimizer = accelerator.prepare(loaded.model, optimizer)
         model.train()
+        context.start()
         for step in context.steps():
             for group in optimizer.param_groups:
                 group["lr"] = context.learning_rate(step.index)
@@ -56,6 +57,7 @@ class PeftTrainer:
                 gradient_norm=float(norm) if norm is not None else 0.0,
                 model=model,
             )
+        accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else its autocast stays on the model
 
     def _loss(self, model: Any, batch: Batch, device: torch.device) -> torch.Tensor:
         """Summed nats of a micro-batch."""

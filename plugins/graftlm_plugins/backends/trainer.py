@@ -45,6 +45,7 @@ class HuggingFaceTrainer:
             logging_nan_inf_filter=False,
             remove_unused_columns=False,
         )
+        arguments._n_gpu = min(1, arguments.n_gpu)  # the plan says one device; Trainer would take all of them
         parameters = [p for p in loaded.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
@@ -66,6 +67,7 @@ class HuggingFaceTrainer:
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
+        trainer.accelerator.unwrap_model(loaded.model, keep_fp32_wrapper=False)  # else its autocast stays
 
 
 class _MicroBatches:
@@ -91,6 +93,9 @@ def _reporting(context: TrainingContext) -> Any:
     steps = context.steps()
 
     class Reporting(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            context.start()
+
         def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             context.checkpoint()
 

@@ -45,6 +45,9 @@ def parse(record: Record, field: str, speaker: str, words: str, roles: Mapping[s
     turns = record.get(field)
     if not isinstance(turns, list) or not turns:
         raise DataError(f"'{field}' must be a list of turns with '{speaker}' and '{words}'")
+    for name in ("tools", "functions", "images"):
+        if record.get(name):
+            raise DataError(f"'{name}' is not supported yet: leave it out")
     messages = [_message(turn, i, speaker, words, roles) for i, turn in enumerate(turns, 1)]
     system = record.get("system")
     if isinstance(system, str) and system and messages[0].role != "system":

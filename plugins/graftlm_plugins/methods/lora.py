@@ -47,7 +47,8 @@ class LoraTuner:
         return model.disable_adapter()
 
     def save(self, model: Any, folder: Path) -> None:
-        model.save_pretrained(folder, safe_serialization=True)
+        # "auto" would ask a hub whether the base's embeddings are its own
+        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's card has no content of its own
 
     @contextmanager

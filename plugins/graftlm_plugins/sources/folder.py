@@ -27,6 +27,10 @@ def describe(request: ModelRequest) -> ModelDescription:
         raise ModelError(f"there is no model folder {folder}")
     folder = folder.resolve()
     config = read_config(folder)
+    if (folder / "adapter_config.json").exists():
+        raise ModelError(
+            f"{folder} holds an adapter beside the model, which would be loaded with it: move it elsewhere"
+        )
     if not any(folder.glob("*.safetensors")):
         pickled = [name for name in PICKLES if (folder / name).is_file()]
         what = f"only {pickled[0]}, a pickle, which graftlm never reads" if pickled else "no *.safetensors"

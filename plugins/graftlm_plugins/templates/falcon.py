@@ -50,4 +50,5 @@ def graftlm_prompt_templates() -> Iterable[PromptTemplate]:
         end_token=END,
         own_end=False,
         stop_tokens=(END,),
+        said=clean,
     )

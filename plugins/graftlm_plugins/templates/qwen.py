@@ -108,4 +108,5 @@ def graftlm_prompt_templates() -> Iterable[PromptTemplate]:
         control_tokens=(START, END, THINK, THOUGHT),
         end_token=END,
         stop_tokens=(END, "<|endoftext|>"),
+        said=lambda answered: _reasoning(Message("assistant", answered))[1].strip(),
     )

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from graftlm.contracts.errors import StoreError
+from graftlm.contracts.errors import GraftlmError, StoreError
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import from_json, to_json
 
@@ -110,7 +110,10 @@ class AdapterStore:
         while True:
             versions = self._versions(draft.name)
             for version in versions:
-                known = self.get(f"{draft.name}@{version}")
+                try:
+                    known = self.get(f"{draft.name}@{version}")
+                except GraftlmError:
+                    continue  # a damaged record must not keep a finished run from being kept
                 if (known.run, known.digest) == (draft.run, draft.digest):
                     return known
             record = replace(draft, version=max(versions, default=0) + 1)

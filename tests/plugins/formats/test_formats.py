@@ -27,8 +27,15 @@ class TestPairs(FormatSuite):
         ({"prompt": "q", "completion": "a"}, (U, A)),
         ({"instruction": "q", "response": "a"}, (U, A)),
         ({"question": "q", "answer": "a", "id": 3}, (U, A)),
+        ({"instruction": "q", "context": "c", "response": "a"}, (Message("user", "q\nc"), A)),
+        ({"input": "q", "output": "a", "system": "s"}, (Message("system", "s"), U, A)),
     )
-    broken = ({"input": "q", "output": 3}, {"chosen": "x", "rejected": "y"})
+    broken = (
+        {"input": "q", "output": 3},
+        {"chosen": "x", "rejected": "y"},
+        {"input": "q", "output": "a", "history": [["x", "y"]]},
+        {"prompt": "q", "completion": "a", "tools": [{}]},
+    )
 
 
 class TestShareGpt(FormatSuite):
@@ -62,4 +69,5 @@ class TestOpenAi(FormatSuite):
         {"messages": [{"role": "user", "content": [{"type": "image_url"}]}, {"role": "assistant", "content": "a"}]},
         {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": None, "tool_calls": [{}]}]},
         {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "train": "yes"}]},
+        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tools": [{}]},
     )

@@ -1,0 +1,27 @@
+"""Being stopped: the command line makes SIGTERM and SIGHUP arrive like Ctrl-C; here they are told apart again."""
+
+from __future__ import annotations
+
+import signal
+
+from graftlm.contracts.errors import Interrupted
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal other than Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def number_of(stop: KeyboardInterrupt) -> int:
+    return stop.number if isinstance(stop, Stopped) else signal.SIGINT
+
+
+def interrupted(stop: KeyboardInterrupt) -> Interrupted:
+    """As an error; its exit code is 128 plus the signal's number, as a shell has it."""
+    number = number_of(stop)
+    error = Interrupted(f"stopped by {signal.Signals(number).name}")
+    error.exit_code = 128 + number
+    return error
