@@ -20,6 +20,7 @@ from graftlm.contracts.errors import GraftlmError, UsageError
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json, to_json
 from graftlm.planning.config_file import read_config_file
+from graftlm_registry.models import catalogue
 
 Planned = Callable[..., Plan]
 KINDS = typing.get_type_hints(RunConfig)

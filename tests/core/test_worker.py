@@ -286,7 +286,7 @@ def test_rows_that_are_too_long_stop_the_run_or_are_counted(
 
     counts, warnings = train(rows)
     assert (counts.rows, counts.used, counts.too_long) == (30, 28, 2)
-    assert warnings == ["2 of 30 rows were left out: 2 too long, 0 with nothing to train on"]
+    assert warnings == ["2 of 30 train rows were left out: 2 too long, 0 with nothing to train on"]
     with pytest.raises(RunError, match="10 of 20 rows are longer than --max-length 64"):
         train([{"input": f"q{i}", "output": "a" * (200 if i < 10 else 3)} for i in range(20)])
 

@@ -13,6 +13,7 @@ import pytest
 
 from graftlm import api, hookspecs
 from graftlm.contracts.errors import PluginError
+from graftlm.contracts.spec import Spec
 from graftlm_registry.discovery import BUILT_IN, HOOKS, KIND_OF_HOOK, NAME, Plugin
 from graftlm_registry.plugins import Registry, registry
 
