@@ -13,6 +13,7 @@ def plan_table(plan: Plan) -> str:
     """Data, model, parts with their verdicts, and the numbers."""
     training, method = plan.training, plan.method
     shape = f"rank {method.rank}, alpha {method.alpha:g}, dropout {method.dropout:g}"
+    weights = "pre-trained" if plan.model.weights == "files" else "random weights"
     splits = ", ".join(f"{split.rows} {split.name}" for split in plan.data.splits)
     scored = (
         ", ".join(f"{e.name} ({e.role}, {e.rows} rows)" for e in plan.evaluations) or "nothing: there are no test rows"
@@ -20,7 +21,7 @@ def plan_table(plan: Plan) -> str:
     facts = [
         ("adapter", f"{plan.name} (a new version where the name is taken)"),
         ("data", f"{splits} rows"),
-        ("model", f"{plan.model.name} ({plan.model.model_type}, {plan.model.weights} weights, {plan.model.source})"),
+        ("model", f"{plan.model.name} ({plan.model.model_type}, {weights}, {plan.model.source})"),
         ("precision", f"{plan.dtype} on {plan.device}, {plan.attention} attention"),
         ("tuned", f"{method.name}, {shape}, on {', '.join(method.target_modules)}"),
         ("steps", f"{training.steps} of {training.batch_size} samples ({training.micro_batch} a forward pass)"),
