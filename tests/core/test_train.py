@@ -193,3 +193,37 @@ def test_files_that_changed_after_publishing_are_not_used(run: Run, home: Path, 
     refused = run("generate", "kept", "hello")
     assert refused.code == 2
     assert "not those that were published" in refused.err
+
+
+def test_a_prompt_that_fills_the_model_is_refused(run: Run) -> None:
+    refused = run("generate", "tiny-falcon", "word " * 1100)
+    assert refused.code == 2
+    assert "in the 1024 positions of this model" in refused.err
+
+
+def test_one_damaged_record_hides_no_other(run: Run, home: Path, alpaca: Path) -> None:
+    for name in ("one", "two"):
+        trained = run("train", alpaca, "--model", "tiny-falcon", "--max-steps", "1", "--no-retention", "--name", name)
+        assert trained.code == 0
+    (home / "store" / "adapters" / "one" / "1.json").write_text("garbage")
+    listed = run("adapters", "list")
+    assert listed.code == 0
+    assert "two@1" in listed.out
+    assert "Warning: the record" in listed.err
+
+
+def test_a_full_disk_is_one_sentence(alpaca: Path) -> None:
+    """A real one: a small tmpfs in a mount namespace of its own."""
+    script = (
+        'set -e; mkdir -p "$1"; mount -t tmpfs -o size=700k tmpfs "$1"; export GRAFTLM_HOME="$1"; code=0; '
+        '"$2" train "$3" --model tiny-falcon --max-steps 2 --no-retention || code=$?; exit $code'
+    )
+    home = alpaca.parent / "small"
+    program = Path(sys.executable).with_name("graftlm")
+    command = ["unshare", "-rm", "bash", "-c", script, "bash", str(home), str(program), str(alpaca)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("no mount namespaces here")
+    assert done.returncode == 2, done.stderr
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from graftlm.contracts.config import RunConfig
-from graftlm.contracts.errors import Interrupted, ModelError, PluginError, RunError
+from graftlm.contracts.errors import DataError, Interrupted, ModelError, PluginError, RunError
 from graftlm.contracts.plan import Plan, TrainingPlan
 from graftlm.planning.resolve import resolve
 from graftlm.running.train import carry_out
@@ -287,7 +287,7 @@ def test_rows_that_are_too_long_stop_the_run_or_are_counted(
     counts, warnings = train(rows)
     assert (counts.rows, counts.used, counts.too_long) == (30, 28, 2)
     assert warnings == ["2 of 30 train rows were left out: 2 too long, 0 with nothing to train on"]
-    with pytest.raises(RunError, match="10 of 20 rows are longer than --max-length 64"):
+    with pytest.raises(DataError, match="10 of 20 rows are longer than --max-length 64"):
         train([{"input": f"q{i}", "output": "a" * (200 if i < 10 else 3)} for i in range(20)])
 
 

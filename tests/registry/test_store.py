@@ -129,7 +129,11 @@ def visible(store: AdapterStore) -> list[Path]:
 
 def test_what_is_published_is_found(store: AdapterStore, tmp_path: Path) -> None:
     record = publish(store)
-    assert (record.reference, store.names(), list(store.records())) == ("skill@1", ["skill"], [record])
+    assert (record.reference, store.names(), list(store.records(lambda error: None))) == (
+        "skill@1",
+        ["skill"],
+        [record],
+    )
     assert store.get("skill") == store.get("skill@1") == record
     assert store.has("skill")
     assert not store.has("skill@2")
@@ -154,14 +158,14 @@ def test_another_store_object_finds_it(store: AdapterStore) -> None:
 
 
 def test_an_empty_store_is_not_made_by_reading_it(store: AdapterStore) -> None:
-    assert (store.names(), list(store.records()), store.has("skill")) == ([], [], False)
+    assert (store.names(), list(store.records(lambda error: None)), store.has("skill")) == ([], [], False)
     assert not store.root.exists()
 
 
 def test_versions_count_up_and_keep_their_meaning(store: AdapterStore) -> None:
     records = [publish(store, run=f"run-{i}", seed=i) for i in range(11)]
     assert [record.version for record in records] == list(range(1, 12))
-    assert [store.get(f"skill@{r.version}") for r in records] == records == list(store.records())
+    assert [store.get(f"skill@{r.version}") for r in records] == records == list(store.records(lambda error: None))
     assert store.get("skill").version == 11
     assert len({store.path(record.reference) for record in records}) == 11
 
@@ -240,7 +244,7 @@ def test_eight_writers_at_once_lose_nothing(store: AdapterStore, tmp_path: Path)
     assert len(set(own)) == len(own) == 80
     (shared,) = {versions[10] for versions in said}
     assert sorted([*own, shared]) == list(range(1, 82))
-    records = {record.run: record for record in store.records()}
+    records = {record.run: record for record in store.records(lambda error: None)}
     for who, versions in enumerate(said):
         for i, version in enumerate(versions[:10]):
             record = records[f"run-{who}-{i}"]
@@ -305,7 +309,7 @@ def test_a_publish_that_is_cut_short_can_be_repeated(store: AdapterStore, monkey
         patch.setattr(os, "link", crash)
         with pytest.raises(KeyboardInterrupt):
             publish(store)
-    assert (store.names(), list(store.records())) == ([], [])
+    assert (store.names(), list(store.records(lambda error: None))) == ([], [])
     assert publish(store).version == 1
 
 

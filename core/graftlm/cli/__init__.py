@@ -72,6 +72,7 @@ def _stop(number: int, frame: object) -> None:
 def main() -> None:
     """The console script: errors become sentences, and exit codes."""
     debug = "--debug" in sys.argv
+    sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
     try:
@@ -91,8 +92,14 @@ def main() -> None:
     except Exception as error:
         from graftlm.contracts.errors import GraftlmError
 
-        if debug or not isinstance(error, GraftlmError):
+        if debug:
             raise
+        if isinstance(error, OSError):
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(1)
+        if not isinstance(error, GraftlmError):
+            click.echo(f"Error: {type(error).__name__}: {error} (a bug in graftlm: --debug shows where)", err=True)
+            sys.exit(1)
         for i, line in enumerate(str(error).splitlines()):
             click.echo(f"Error: {line}" if i == 0 else line, err=True)
         sys.exit(error.exit_code)

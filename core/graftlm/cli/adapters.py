@@ -17,7 +17,7 @@ def list_(as_json: bool) -> None:
     from graftlm.contracts.serial import to_json
     from graftlm_registry.adapters import open_store
 
-    records = list(open_store().records())
+    records = list(open_store().records(lambda error: click.echo(f"Warning: {error}", err=True)))
     if as_json:
         click.echo(to_json(records))
         return

@@ -26,15 +26,19 @@ if TYPE_CHECKING:
 def demo(model: str, skill: str, backend: str, as_json: bool) -> None:
     """Teach a small model something new on shipped data, and see what it cost the old skills."""
     from graftlm.contracts.config import RunConfig
+    from graftlm.contracts.errors import UsageError
     from graftlm.planning.resolve import resolve
     from graftlm.running.train import carry_out, refuse
     from graftlm_registry.demos import demo_data
+    from graftlm_registry.models import catalogue
     from graftlm_registry.plugins import registry
 
     from .loss_picture import save_loss_picture
     from .progress import Progress
 
     started = time.monotonic()
+    if catalogue().entry(model.removeprefix("shape:")).folder is None or model.startswith("shape:"):
+        raise UsageError(f"--model {model}: the demo is for models that come with graftlm (graftlm models list)")
     data = demo_data(skill)
     config = RunConfig(
         data=str(data.train), val_data=str(data.validation), test_data=str(data.test), model=model, backend=backend,

@@ -20,6 +20,10 @@ def generate(name: str, prompt: str, max_new_tokens: int) -> None:
 
     if max_new_tokens < 1:
         raise UsageError("--max-new-tokens must be at least 1")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise UsageError("the prompt is not UTF-8 text") from None
     if not prompt.strip():
         raise UsageError("the prompt is empty")
     click.echo(answer(name, [prompt], registry(), lambda event: None, max_new_tokens)[0])

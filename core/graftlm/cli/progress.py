@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -46,13 +47,13 @@ class Progress:
     def _metric(self, event: Mapping[str, Any]) -> None:
         step, steps = event["step"], event["steps"]
         self._began = self._began or time.monotonic()
-        left = (time.monotonic() - self._began) / max(1, step - 1) * (steps - step) if step > 1 else 0.0
+        left = (time.monotonic() - self._began) / max(1, step - 1) * (steps - step)
         if "validation_loss" in event:
             self._validation = f"  validation {event['validation_loss']:.4f}"
         bar = "━" * (20 * step // steps) + "╌" * (20 - 20 * step // steps)
         line = (
             f"{bar} {step}/{steps}  loss {event['loss']:.4f}{self._validation}  "
-            f"{event['tokens_per_second']:,.0f} tokens/s  {_clock(left)} left"
+            f"{event['tokens_per_second']:,.0f} tokens/s" + (f"  {_clock(left)} left" if step > 1 else "")
         )
         if self._live:
             self._draw(line, force=step == steps)
@@ -63,7 +64,8 @@ class Progress:
         now = time.monotonic()
         if self._live and (force or now - self._drawn >= EVERY):
             self._drawn = now
-            click.echo(f"\r\x1b[K{line}", err=True, nl=False)
+            room = shutil.get_terminal_size().columns - 1  # a line that wraps could not be drawn over
+            click.echo(f"\r\x1b[K{line[:room]}", err=True, nl=False)
 
     def _clear(self) -> None:
         if self._live and not self._quiet:

@@ -23,7 +23,7 @@ def outcome_text(trained: Trained) -> str:
         f"loss {outcome.first_loss:.4f} → {outcome.losses[-1]:.4f}{validation}, {speed}",
         f"{effective.adapted_layers} of {effective.linear_layers} linear layers adapted, "
         f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters trained",
-        "proved: it changes the answers, the files reload as trained, the base is unchanged",
+        "proved: it changes the outputs, the files reload as trained, the base is unchanged",
         "",
         score_table(outcome.scores) if outcome.scores else "not scored: there are no test rows",
         "",

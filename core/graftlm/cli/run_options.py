@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from graftlm.contracts.config import EXCLUSIVE, SETTINGS, RunConfig
+from graftlm.contracts.config import EXCLUSIVE, SETTINGS, SUGGESTED, RunConfig
 from graftlm.contracts.errors import UsageError
 
 F = typing.TypeVar("F", bound=Callable[..., Any])
@@ -39,7 +39,8 @@ def _option(name: str, metadata: Mapping[str, Any], kind: Any) -> Callable[[F], 
     wanted = next(t for t in typing.get_args(kind) if t is not types.NoneType)
     flag = f"--{name.replace('_', '-')}"
     default = metadata["default"]
-    stated = "" if default is None or wanted is bool else f" [default: {default}]"
+    model = ", or what the model suggests" if name in SUGGESTED else ""
+    stated = "" if default is None or wanted is bool else f" [default: {default}{model}]"
     text = f"{metadata['help']}.{stated}"
     if wanted is bool:
         text += f" [default: {'on' if default else 'off'}]"

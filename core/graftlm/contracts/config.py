@@ -48,10 +48,10 @@ class RunConfig:
     val_data: str | None = _setting("Validation data, instead of a share of DATA", group="Data", metavar="FILE")
     test_data: str | None = _setting("Test data, instead of a share of DATA", group="Data", metavar="FILE")
     val_split: float | None = _setting(
-        "Share of DATA kept for validation", default=0.1, group="Data", minimum=0, maximum=0.9
+        "About this share of DATA is kept for validation", default=0.1, group="Data", minimum=0, maximum=0.9
     )
     test_split: float | None = _setting(
-        "Share of DATA kept for the final test", default=0.1, group="Data", minimum=0, maximum=0.9
+        "About this share of DATA is kept for the final test", default=0.1, group="Data", minimum=0, maximum=0.9
     )
     format: str | None = _setting("Data format", default=AUTO, group="Data", plugin="format")
     max_length: int | None = _setting("Longest sample, in tokens", default=1024, group="Data", minimum=8, maximum=MOST)
@@ -117,3 +117,6 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(
 
 EXCLUSIVE = (("epochs", "max_steps"), ("val_split", "val_data"), ("test_split", "test_data"))
 """Pairs of settings that say the same thing in two ways."""
+
+SUGGESTED = frozenset({"epochs", "max_steps", "learning_rate", "micro_batch", "max_length"})
+"""Settings that a model's card may suggest, before the default."""

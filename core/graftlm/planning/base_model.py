@@ -26,7 +26,8 @@ def source_of(asked: ModelRequest, registry: Registry) -> ModelSource:
     sources = sorted(registry.all(ModelSource), key=lambda s: s.rank)
     source = next((s for s in sources if s.accepts(asked)), None)
     if source is None:
-        looked = f"{unknown('model', asked.reference, asked.catalogue.names())}"
+        known = [n if asked.catalogue.entry(n).folder else f"shape:{n}" for n in asked.catalogue.names()]
+        looked = unknown("model", asked.reference, known)
         raise ModelError(f"{looked}; or give a folder, a hub id (OWNER/NAME), or shape:NAME")
     unavailable = missing(source.requires)
     if unavailable:
@@ -41,6 +42,10 @@ def describe(asked: ModelRequest, registry: Registry) -> tuple[ModelSource, Mode
         description = source.describe(asked)
     except OSError as error:
         raise ModelError(f"{asked.reference} cannot be read: {error}") from None
+    if asked.revision and not description.revision:
+        raise ModelError(
+            f"--revision {asked.revision}: {asked.reference} has no revisions, being of source '{source.name}'"
+        )
     if not description.model_type:
         raise ModelError(f"{Path(description.folder) / 'config.json'} names no model_type")
     return source, description

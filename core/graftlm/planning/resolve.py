@@ -79,6 +79,8 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         *selection.parts(chosen, situation, registry),
     )
     name = check_name(_name(Path(data).stem) if settings["name"] is None else settings["name"])
+    if name in asked.catalogue.names():
+        raise UsageError(f"--name {name} is a model's name, and 'generate {name}' would be either: choose another")
     plan = Plan(
         version=__version__,
         hash="",

@@ -53,6 +53,7 @@ def run_worker(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
         last = _listen(read_end, folder / "events.jsonl", on_event)
         process.wait()
     except KeyboardInterrupt as stop:
+        on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
         _stop(process)
         raise interrupted(stop) from None
     except BaseException:

@@ -10,7 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from graftlm.contracts.errors import GraftlmError
+from graftlm.contracts.errors import GraftlmError, StoreError
 
 
 def main() -> int:
@@ -40,10 +40,15 @@ def main() -> int:
 
             generate_job(given.folder, events)
     except GraftlmError as error:
+        if "No space left on device" in str(error):
+            error = StoreError("the disk is full: free some space")
         events.send("failed", kind=type(error).__name__, message=str(error), exit_code=error.exit_code)
         return error.exit_code
     except BaseException as error:  # noqa: BLE001 - the front must hear of everything
         traceback.print_exc()
+        if "No space left on device" in f"{error} {error.__cause__}":
+            events.send("failed", kind="StoreError", message="the disk is full: free some space", exit_code=2)
+            return 2
         events.send("failed", kind=type(error).__name__, message=_sentence(error), exit_code=1)
         return 1
     return 0

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from graftlm.contracts.conversation import Conversation, Message, RenderOptions
-from graftlm.contracts.errors import RunError
+from graftlm.contracts.errors import RunError, UsageError
 from graftlm.contracts.job import GenerateJob
 from graftlm.contracts.serial import from_json
 from graftlm.contracts.specs import PromptTemplate
 from graftlm_registry.plugins import registry
 
 from .events import Events
-from .generation import greedy, stop_ids
+from .generation import greedy, positions, stop_ids
 from .load import from_files, random_weights
 from .proof import base_digest
 from .tokenizing import SpanTokenizer
@@ -29,6 +29,12 @@ def generate_job(folder: Path, events: Events) -> None:
     system = (Message("system", job.system),) if job.system else ()
     conversations = [Conversation((*system, Message("user", prompt))) for prompt in job.prompts]
     prompts = [tokenizer.encode(template.render(c, asked)).ids for c in conversations]
+    room = positions(model)
+    longest = max(map(len, prompts))
+    if longest >= room:
+        raise UsageError(
+            f"a prompt of {longest} tokens leaves no room for an answer in the {room} positions of this model"
+        )
     stops = stop_ids(tokenizer, template.stop_tokens)
     answers = greedy(model, prompts, stops, job.max_new_tokens, job.device, events.checkpoint)
     events.send("done", answers=[tokenizer.decode(answer).strip() for answer in answers])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from graftlm.contracts.conversation import Conversation, RenderOptions
-from graftlm.contracts.errors import RunError
+from graftlm.contracts.errors import DataError
 from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.specs import PromptTemplate
 from graftlm.data.conversations import read_row
@@ -68,7 +68,7 @@ def encode_file(
     events: Events,
     total: int,
 ) -> EncodingCounts:
-    """Encode a file of rows. ``RunError`` where more than a tenth of them could not be trained on."""
+    """Encode a file of rows. ``DataError`` where more than a tenth of them could not be trained on."""
     kept: list[Encoded] = []
     too_long = nothing = rows = 0
     for rows, conversation in enumerate(read_rows(source), 1):
@@ -102,11 +102,11 @@ def encode_file(
 
 def _check(rows: int, too_long: int, nothing: int, max_length: int) -> None:
     if too_long > rows * MOST_LOST:
-        raise RunError(
+        raise DataError(
             f"{too_long} of {rows} rows are longer than --max-length {max_length}: raise it, or shorten them"
         )
     if nothing > rows * MOST_LOST or too_long + nothing == rows:
-        raise RunError(f"{nothing} of {rows} rows have nothing to train on (every turn says 'train: false')")
+        raise DataError(f"{nothing} of {rows} rows have nothing to train on (every turn says 'train: false')")
 
 
 def load_rows(path: Path) -> EncodedRows:

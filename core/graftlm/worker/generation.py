@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,11 @@ def stop_ids(tokenizer: SpanTokenizer, stop_tokens: Sequence[str]) -> list[int]:
     return [tokenizer.control_id(token) for token in stop_tokens if tokenizer.has(token)]
 
 
+def positions(model: Any) -> int:
+    """The longest text that the model can read, in tokens."""
+    return int(getattr(model.config, "max_position_embeddings", None) or sys.maxsize)
+
+
 def greedy(
     model: Any,
     prompts: Sequence[Sequence[int]],
@@ -38,8 +44,12 @@ def greedy(
     device: str,
     checkpoint: Callable[[], None],
 ) -> list[list[int]]:
-    """Ids of each answer, without the stop token, in the order of the prompts. Batches are left-padded."""
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    """Ids of each answer, without the stop token, in the order of the prompts. Batches are left-padded.
+
+    A prompt that fills the model's positions has an empty answer.
+    """
+    room = positions(model)
+    order = sorted((i for i in range(len(prompts)) if len(prompts[i]) < room), key=lambda i: len(prompts[i]))
     answers: list[list[int]] = [[] for _ in prompts]
     with inference(model):
         for start in range(0, len(order), BATCH):

@@ -53,6 +53,7 @@ class _Run:
         counts, context = self._prepare()
         self.events.progress("load", 0, 1)
         loaded = trainer.load(context)
+        self.events.checkpoint()
         model = loaded.model
         effective = self._effective(loaded, trainer)
         self.events.send("effective", **to_builtins(effective))

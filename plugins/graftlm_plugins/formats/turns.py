@@ -32,6 +32,8 @@ def _message(turn: Any, number: int, speaker: str, words: str, roles: Mapping[st
     if turn.get("tool_calls") or turn.get("function_call"):
         raise DataError(f"turn {number} calls a tool, which no template here can render yet")
     said = turn.get(words)
+    if isinstance(said, list) and said and all(isinstance(p, Mapping) and p.get("type") == "text" for p in said):
+        said = "".join(str(part.get("text", "")) for part in said)
     if not isinstance(said, str):
         what = "images or other parts" if isinstance(said, list) else type(said).__name__
         raise DataError(f"turn {number} has {what} in '{words}', and only text is supported")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -133,11 +133,16 @@ class AdapterStore:
         found = (path.stem for path in (self._adapters / name).glob("*.json"))
         return sorted(int(stem) for stem in found if stem.isdigit())
 
-    def records(self) -> Iterator[AdapterRecord]:
-        """Every version of every adapter, by name and version."""
+    def records(self, damaged: Callable[[GraftlmError], None]) -> Iterator[AdapterRecord]:
+        """Every version of every adapter, by name and version; one that cannot be read is told to ``damaged``."""
         for name in self.names():
             for version in self._versions(name):
-                yield self.get(f"{name}@{version}")
+                try:
+                    record = self.get(f"{name}@{version}")
+                except GraftlmError as error:
+                    damaged(error)
+                else:
+                    yield record
 
     def has(self, reference: str) -> bool:
         try:

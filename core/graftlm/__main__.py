@@ -1,0 +1,5 @@
+"""``python -m graftlm``."""
+
+from graftlm.entry import main
+
+main()
