@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -22,7 +24,7 @@ def list_(as_json: bool) -> None:
     from .tables import table
 
     known = registry()
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "kind": spec.kind, "name": spec.name, "from": plugin.distribution, "summary": spec.summary,
             "problems": missing(spec.requires),
@@ -38,13 +40,19 @@ def list_(as_json: bool) -> None:
             str(f["kind"]),
             str(f["name"]),
             str(f["from"]),
-            "; ".join(["not available here: " + p for p in f["problems"]] or [str(f["summary"])]),
+            _availability(f["problems"]) or str(f["summary"]),
         )
         for f in sorted(found, key=lambda f: list(known.kinds()).index(str(f["kind"])))
     ]
     click.echo(table(rows, ("kind", "name", "from", "what it is")))
     for plugin in broken:
         click.echo(f"not loaded: {plugin['name']} of {plugin['from']}: {plugin['problem']}", err=True)
+
+
+def _availability(problems: Sequence[str]) -> str:
+    """The first thing that is missing, and how many more; ``plugins show`` has them all."""
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f"not available here: {problems[0]}{more}" if problems else ""
 
 
 @plugins.command()

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from graftlm.contracts.errors import GraftlmError, RunError
+from graftlm.contracts.errors import GraftlmError, PluginError, RunError
 from graftlm.contracts.serial import from_json, to_json
 from graftlm.contracts.situation import Probe
 from graftlm.contracts.versions import versions
 from graftlm_registry.home import home
+
+from .requirements import installed_version
 
 PATIENCE = 180  # seconds
 
@@ -46,6 +48,8 @@ def probe() -> Probe:
 
 
 def _ask() -> Probe:
+    if not installed_version("torch"):
+        raise PluginError("a worker needs torch, which is not installed (run: pip install 'graftlm[peft]')")
     command = [sys.executable, "-P", "-m", "graftlm.worker", "--probe"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
