@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -95,8 +96,9 @@ def main() -> None:
         if debug:
             raise
         if isinstance(error, OSError):
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(1)
+            full = error.errno == errno.ENOSPC
+            click.echo(f"Error: {'the disk is full: free some space' if full else error}", err=True)
+            sys.exit(2 if full else 1)
         if not isinstance(error, GraftlmError):
             click.echo(f"Error: {type(error).__name__}: {error} (a bug in graftlm: --debug shows where)", err=True)
             sys.exit(1)

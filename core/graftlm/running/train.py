@@ -77,14 +77,15 @@ def carry_out(
         if outcome.plan_hash != plan.hash:
             raise StoreError("the worker carried out another plan: nothing was published")
         record = store.publish(staged, draft(plan, outcome, Path(plan.model.folder)))
-        outcome = replace(outcome, adapter=record.reference, staged=str(store.path(record.reference)))
-        (run / "outcome.json").write_bytes(to_json(outcome))
-        if also is not None:
-            also(plan, outcome, run)
     except KeyboardInterrupt as stop:
         raise _nothing_published(interrupted(stop), run) from None
     except Interrupted as error:
         raise _nothing_published(error, run) from None
+    else:
+        outcome = replace(outcome, adapter=record.reference, staged=str(store.path(record.reference)))
+        (run / "outcome.json").write_bytes(to_json(outcome))
+        if also is not None:
+            also(plan, outcome, run)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         for bulky in ("data", "encoded", "initial", "scratch"):
