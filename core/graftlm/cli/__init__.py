@@ -73,11 +73,11 @@ def _stop(number: int, frame: object) -> None:
 def main() -> None:
     """The console script: errors become sentences, and exit codes."""
     debug = "--debug" in sys.argv
-    sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it was put
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
     try:
-        sys.exit(cli(standalone_mode=False))
+        sys.exit(cli(arguments, standalone_mode=False))
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:
