@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Said
+from conftest import ROOT, Said
 
 from graftlm.data.conversations import read_conversations
 from graftlm.data.splitting import normalised
@@ -50,8 +50,17 @@ def test_twenty_classes_are_learned(run: Callable[..., Said], model: str) -> Non
 
 
 @pytest.mark.parametrize("skill", QUESTIONS)
-def test_test_rows_have_wordings_that_no_training_row_has(skill: str) -> None:
-    """Sentences less the words that the classes turn on: a frame of the test stands nowhere else."""
+def test_test_rows_have_wordings_that_no_training_row_has(skill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less the words that the classes turn on, and the things spoken of, no sentence of the test stands elsewhere."""
+    monkeypatch.syspath_prepend(ROOT)
+    from pretraining import sentences
+
+    nouns = {noun for nouns in sentences.SUBJECTS.values() for noun in nouns}
+    filling = {*sentences.THINGS, *sentences.PRAISE, *sentences.BLAME, *nouns}
+
+    def frame(question: str) -> str:
+        return " ".join("_" if word.strip(".") in filling else word for word in question.split())
+
     data = demo_data(skill)
     formats = registry().find("format", "alpaca")[1]
     rows = {
@@ -61,6 +70,9 @@ def test_test_rows_have_wordings_that_no_training_row_has(skill: str) -> None:
     questions = {name: {normalised(row) for row in part} for name, part in rows.items()}
     assert not questions["test"] & (questions["train"] | questions["validation"])
     assert not questions["validation"] & questions["train"]
+    frames = {name: {frame(question) for question in part} for name, part in questions.items()}
+    assert all("_" in found for part in frames.values() for found in part)
+    assert not frames["test"] & (frames["train"] | frames["validation"])
     answers = [row.answer for row in rows["test"]]
     assert len(answers) >= 50
     assert len({answers.count(answer) for answer in set(answers)}) == 1  # balanced

@@ -52,16 +52,14 @@ class MainGroup(LazyGroup):
 
 @click.group(cls=MainGroup, commands_by_name=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="graftlm", message="graftlm %(version)s")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def cli(ctx: click.Context, debug: bool) -> None:
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")  # main() reads it
+def cli() -> None:
     """Train, keep and compare adapters for language models, with the backend that suits your machine.
 
     \b
     graftlm train data.jsonl --model tiny-mistral --name my-skill
     graftlm generate my-skill "…"
     """
-    ctx.obj = debug
 
 
 def _stop(number: int, frame: object) -> None:
@@ -86,7 +84,9 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except KeyboardInterrupt as stop:
-        sys.exit(128 + getattr(stop, "number", signal.SIGINT))
+        from graftlm.running.stopping import number_of
+
+        sys.exit(128 + number_of(stop))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # as 'graftlm … | head' does
         sys.exit(0)

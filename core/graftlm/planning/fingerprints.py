@@ -11,7 +11,7 @@ from graftlm.contracts.conversation import Conversation, Message, RenderOptions
 from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.serial import digest, file_digest
 from graftlm.contracts.specs import PromptTemplate
-from graftlm_registry.home import home
+from graftlm_registry.home import home, keep
 
 LARGE = 64_000_000
 """Bytes from which a file's digest is worth keeping."""
@@ -57,8 +57,7 @@ def _known_digest(path: Path) -> str:
         return kept.read_text(encoding="ascii")
     found = file_digest(path)
     if facts.st_size > LARGE:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(found, encoding="ascii")
+        keep(kept, found.encode())
     return found
 
 

@@ -13,7 +13,7 @@ from graftlm.contracts.errors import GraftlmError, PluginError, RunError
 from graftlm.contracts.serial import from_json, to_json
 from graftlm.contracts.situation import Probe
 from graftlm.contracts.versions import versions
-from graftlm_registry.home import home
+from graftlm_registry.home import home, keep
 
 from .requirements import installed_version
 
@@ -37,13 +37,7 @@ def probe() -> Probe:
         except GraftlmError:
             pass  # of an older form: ask again
     found = _ask()
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        fresh = kept.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(to_json(found))
-        fresh.replace(kept)
-    except OSError:
-        pass  # only a later start is slower
+    keep(kept, to_json(found))
     return found
 
 

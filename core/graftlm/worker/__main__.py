@@ -39,19 +39,22 @@ def main() -> int:
             from .answering import generate_job
 
             generate_job(given.folder, events)
-    except GraftlmError as error:
-        if "No space left on device" in str(error):
-            error = StoreError("the disk is full: free some space")
-        events.send("failed", kind=type(error).__name__, message=str(error), exit_code=error.exit_code)
-        return error.exit_code
     except BaseException as error:  # noqa: BLE001 - the front must hear of everything
-        traceback.print_exc()
-        if "No space left on device" in f"{error} {error.__cause__}":
-            events.send("failed", kind="StoreError", message="the disk is full: free some space", exit_code=2)
-            return 2
-        events.send("failed", kind=type(error).__name__, message=_sentence(error), exit_code=1)
-        return 1
+        if not isinstance(error, GraftlmError):
+            traceback.print_exc()
+        kind, message, code = _reported(error)
+        events.send("failed", kind=kind, message=message, exit_code=code)
+        return code
     return 0
+
+
+def _reported(error: BaseException) -> tuple[str, str, int]:
+    """Kind, message and exit code. A full disk comes in the words of whichever library met it."""
+    if "No space left on device" in f"{error} {error.__cause__}":
+        error = StoreError("the disk is full: free some space")
+    if isinstance(error, GraftlmError):
+        return type(error).__name__, str(error), error.exit_code
+    return type(error).__name__, _sentence(error), 1
 
 
 def _sentence(error: BaseException) -> str:
