@@ -42,7 +42,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         "qwen", "qwen3", Qwen3Config, {**_llama_like(128, 4, 320), "tie_word_embeddings": True}, QWEN,
     ),
     "tiny-glm": Architecture(
-        "glm", "glm4", Glm4Config, {**_llama_like(128, 4, 320), "tie_word_embeddings": False, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}},
+        "glm", "glm4-newline", Glm4Config, {**_llama_like(128, 4, 320), "tie_word_embeddings": False, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}},
         ("<|endoftext|>", "<|user|>", "<|observation|>"),
     ),
     "tiny-falcon": Architecture(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from graftlm.data.conversations import write_row
+from graftlm.data.rows import write_row
 from pretraining import sentences, skills
 
 ROOT = Path(__file__).resolve().parent.parent / "registry" / "graftlm_registry"

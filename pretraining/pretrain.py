@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from graftlm.contracts.conversation import Conversation, RenderOptions
 from graftlm.contracts.specs import PromptTemplate
-from graftlm.worker.tokenizing import IGNORED, Encoded, SpanTokenizer
+from graftlm.encoding.tokenizing import IGNORED, Encoded, SpanTokenizer
 from graftlm_plugins.templates import falcon, glm, mistral, qwen
 from pretraining import scoring, sentences, skills, vocabulary
 from pretraining.architectures import ARCHITECTURES, Architecture

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from graftlm.contracts.conversation import Conversation, RenderOptions
 from graftlm.contracts.specs import PromptTemplate
-from graftlm.worker.tokenizing import SpanTokenizer
+from graftlm.encoding.tokenizing import SpanTokenizer
 from pretraining import sentences, skills
 
 SHOTS = (0, 1, 2, 4, 8, 12)

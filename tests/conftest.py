@@ -29,28 +29,36 @@ class Said:
 
 @pytest.fixture(scope="session")
 def _probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One device probe for all tests: it takes seconds."""
+    """One device probe for all tests, and the built-in models' own chat templates: both take a process."""
+    from graftlm.chat_templates.own import OwnTemplate
     from graftlm.planning import probing
+    from graftlm.planning.prompting import kept_own_texts
+    from graftlm_registry.models import catalogue
 
     home = tmp_path_factory.mktemp("probed")
     before = os.environ.get("GRAFTLM_HOME")
     os.environ["GRAFTLM_HOME"] = str(home)
     try:
         probing.probe()
+        for name in catalogue().names():
+            folder = catalogue().entry(name).folder
+            if folder is not None:
+                kept_own_texts(OwnTemplate.from_folder(folder, name))
     finally:
         if before is None:
             del os.environ["GRAFTLM_HOME"]
         else:
             os.environ["GRAFTLM_HOME"] = before
-    return home / "probes"
+    return home
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _probed: Path) -> Path:
-    """An empty graftlm home (only the device probe is known)."""
+    """An empty graftlm home (only the device probe and the built-in models' chat templates are known)."""
     folder = tmp_path / "home"
-    folder.mkdir()
-    (folder / "probes").symlink_to(_probed)
+    (folder / "cache").mkdir(parents=True)
+    (folder / "probes").symlink_to(_probed / "probes")
+    (folder / "cache" / "chat-templates").symlink_to(_probed / "cache" / "chat-templates")
     monkeypatch.setenv("GRAFTLM_HOME", str(folder))
     return folder
 

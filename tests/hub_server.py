@@ -1,23 +1,30 @@
 """A Hugging Face hub on this machine: the protocol as far as ``snapshot_download`` speaks it, and a log of requests.
 
-Endpoints: ``/api/models/ID[/revision/REV]``, ``/api/models/ID/tree/REV``, ``/ID/resolve/REV/FILE`` (HEAD, GET, ranges).
+Endpoints: ``/api/models/ID[/revision/REV]``, ``/api/models/ID/tree/REV``, ``/ID/resolve/REV/FILE`` (HEAD, GET, ranges);
+for data sets ``/api/datasets/…`` and ``/datasets/ID/…``. A data set is added as ``datasets/ID``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+import os
 import re
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)(?:/(?P<what>revision|tree)/(?P<revision>[^/]+))?")
-FILE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
+API = re.compile(
+    r"/api/(?:models/|(?=datasets/))(?P<repo>(?:datasets/)?[^/]+/[^/]+)(?:/(?P<what>revision|tree)/(?P<revision>[^/]+))?"
+)
+FILE = re.compile(r"/(?P<repo>(?:datasets/)?[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
 LARGE = (".safetensors", ".bin", ".pt", ".pth")
 
 
@@ -160,6 +167,29 @@ class HubServer:
         first = int(asked.range.removeprefix("bytes=").partition("-")[0])
         headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
         return Answer(206, headers, content[first:])
+
+
+@contextmanager
+def hub_at_hand(folder: Path) -> Iterator[HubServer]:
+    """A hub, an empty cache in ``folder``, no token, and the network allowed.
+
+    huggingface_hub reads its environment once, into ``constants``: that module is executed again, before and after.
+    """
+    import pytest
+    from huggingface_hub import close_session, constants
+
+    with HubServer() as server, pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("HF_", "HUGGING")) or name == "TRANSFORMERS_OFFLINE":
+                patch.delenv(name)
+        patch.setenv("HF_ENDPOINT", server.endpoint)
+        patch.setenv("HF_HOME", str(folder))
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        importlib.reload(constants)
+        close_session()
+        yield server
+    importlib.reload(constants)
+    close_session()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -12,6 +12,7 @@ from .contracts.conversation import (
     RenderOptions,
     Role,
     Span,
+    ToolCall,
     answer,
     content,
     control,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         Tuner,
     )
     from .contracts.situation import Device, Probe, Situation
+    from .contracts.template_model import Rendered, TemplateModel
 
 hookimpl = HookimplMarker("graftlm")
 
@@ -71,6 +73,7 @@ LATE = {
     "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult LoadContext LoadedModel PatchContext "
     "Quantizer Step Trainer TrainingContext Tuner",
     "graftlm.contracts.situation": "Device Probe Situation",
+    "graftlm.contracts.template_model": "Rendered TemplateModel",
 }
 """What plugins meet in the worker, or in annotations only: imported when it is asked for, so that the front starts in a
 blink."""
@@ -125,6 +128,7 @@ __all__ = [
     "Quantizer",
     "Record",
     "RenderOptions",
+    "Rendered",
     "Requirement",
     "Role",
     "RunError",
@@ -133,6 +137,8 @@ __all__ = [
     "Spec",
     "Step",
     "StoreError",
+    "TemplateModel",
+    "ToolCall",
     "Trainer",
     "TrainingContext",
     "Tuner",

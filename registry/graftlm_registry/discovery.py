@@ -21,8 +21,10 @@ GROUP = "graftlm.v1"
 BUILT_IN = tuple(
     f"graftlm_plugins.{name}"
     for name in (
-        "formats.alpaca", "formats.pairs", "formats.turns",
+        "formats.alpaca", "formats.pairs", "formats.sharegpt", "formats.openai", "formats.chatglm3",
+        "formats.human_assistant", "formats.text",
         "templates.mistral", "templates.qwen", "templates.glm", "templates.falcon",
+        "templates.chatml", "templates.llama", "templates.instruct", "templates.model",
         "sources.builtin", "sources.shape", "sources.folder", "sources.hub",
         "families.mistral", "families.qwen", "families.glm", "families.falcon",
         "quantization.none",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from pathlib import Path
 
 
@@ -25,3 +27,14 @@ def keep(path: Path, data: bytes) -> None:
         fresh.replace(path)
     except OSError:
         pass  # only a later start is slower
+
+
+def sweep(folder: Path, days: float = 30) -> None:
+    """Remove what nobody has used for so long. An entry's own time of change says when it was used last."""
+    oldest = time.time() - days * 86_400
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        try:
+            if entry.stat().st_mtime < oldest:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        except OSError:
+            continue  # another process was faster

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import graftlm_registry
 from graftlm.contracts.config import SETTINGS, RunConfig
 
 Refused = Callable[..., str]
@@ -24,6 +25,7 @@ BROKEN = '{"instruction": "Name it.", "output": }'
 OPENAI = '{"messages": [{"role": "user", "content": "one?"}, {"role": "assistant", "content": "two"}]}'
 MISTRAL = json.dumps({"model_type": "mistral", "max_position_embeddings": 64})
 HUGE = 10**30
+BUILTIN = Path(graftlm_registry.__file__).parent / "builtin"
 
 
 def good(count: int) -> list[str]:
@@ -101,7 +103,7 @@ UNKNOWN_NAMES = [
     case(TRAIN + "--backend pefd", "unknown backend 'pefd'", "Did you mean 'peft'", "trainer"),
     case(TRAIN + "--family mistrl", "unknown family 'mistrl'", "Did you mean 'mistral'"),
     case(TRAIN + "--family qwen", "tiny-mistral is a mistral model", "'qwen'", "leave --family out"),
-    case(TRAIN + "--template mistral-v4", "unknown template 'mistral-v4'", "Did you mean 'mistral-v3'"),
+    case(TRAIN + "--template mistral-v4", "unknown template 'mistral-v4'", "Did you mean 'mistral-v7'"),
     case(TRAIN + "--format alpca", "unknown format 'alpca'", "Did you mean 'alpaca'"),
     case(TRAIN + "--accelerator spda", "unknown accelerator 'spda'", "Did you mean 'sdpa'"),
     case(TRAIN + "--accelerator sdpa+egaer", "unknown accelerator 'egaer'", "Did you mean 'eager'"),
@@ -272,7 +274,8 @@ CONTAINERS = [
     bad("nothing in it", "d.jsonl", b"", 0, "no records"),
     bad("blank lines only", "d.jsonl", b"\n  \n\r\n", 0, "no records"),
     bad("an empty list", "d.json", b"[ \n ]", 0, "no records"),
-    bad("a table", "d.csv", b"a,b\n1,2\n", 0, ".jsonl"),
+    bad("a table", "d.csv", b"a,b\n1,2\n", 2, "no known format", "--columns"),
+    bad("a word processor's file", "d.docx", b"PK", 0, ".jsonl"),
     bad("a line that does not parse", "d.jsonl", lines(*good(2), BROKEN, *good(2)), 3, "not valid JSON", "column"),
     bad("the same behind a BOM", "d.jsonl", b"\xef\xbb\xbf" + lines(BROKEN, *good(2)), 1, "not valid JSON"),
     bad("the same with CRLF", "d.jsonl", lines(*good(2), BROKEN, *good(2), end="\r\n"), 3, "not valid JSON"),
@@ -317,11 +320,11 @@ CONTAINERS = [
 ]
 
 RECORDS = [
-    bad(
-        "no known format", "d.jsonl", lines('{"text": "a", "label": 1}'), 1, "no known format", "text, label", "alpaca"
-    ),
+    bad("no known format", "d.jsonl", lines('{"wort": "a", "zahl": 1}'), 1, "no known format", "wort, zahl", "alpaca"),
+    bad("a table of labels", "d.jsonl", lines('{"text": "a", "label": 1}'), 1, "--columns input=text,output=label"),
+    bad("two answers to compare", "d.jsonl", lines('{"prompt": "a", "chosen": "b", "rejected": "c"}'), 1, "compares"),
     bad("no fields", "d.jsonl", lines("{}"), 1, "no known format", "no fields"),
-    bad("no known format later on", "d.jsonl", lines(*good(3), '{"text": "a"}'), 4, "no known format"),
+    bad("no known format later on", "d.jsonl", lines(*good(3), '{"wort": "a"}'), 4, "no known format"),
     bad("mixed formats", "d.jsonl", lines(*good(3), OPENAI), 0, "several formats"),
     bad("mixed formats, later", "d.jsonl", lines(*good(40), OPENAI), 41, "format"),
     bad("another record, later", "d.jsonl", lines(*good(40), '{"text": "a"}'), 41, "format"),
@@ -337,7 +340,7 @@ RECORDS = [
     bad("a system turn alone", "d.jsonl", lines(turns("system")), 1, "first turn"),
     bad("a system turn at the end", "d.jsonl", lines(turns("user", "assistant", "system")), 1, "last turn"),
     bad("a role of nobody", "d.jsonl", lines(turns("user", "oracle")), 1, "turn 2", "'oracle'"),
-    bad("a tool", "d.jsonl", lines(turns("user", "tool", "assistant")), 1, "turn 2", "'tool'"),
+    bad("a tool", "d.jsonl", lines(turns("user", "tool", "assistant")), 1, "a tool's answer follows"),
     bad(
         "a call of a tool",
         "d.jsonl",
@@ -398,8 +401,10 @@ def test_every_data_flag(
 
 @pytest.mark.parametrize("name", ["data", "val-data", "test-data"])
 def test_a_folder_as_data(name: str, refused: Refused, alpaca: Path, tmp_path: Path) -> None:
-    flags: tuple[str | Path, ...] = (tmp_path,) if name == "data" else (alpaca, f"--{name}", tmp_path)
-    refused("train", *flags, "--model", "tiny-mistral", says=(f"{tmp_path} is a folder", ".jsonl"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    flags: tuple[str | Path, ...] = (empty,) if name == "data" else (alpaca, f"--{name}", empty)
+    refused("train", *flags, "--model", "tiny-mistral", says=(f"{empty}", "no data file", ".jsonl"))
 
 
 def test_validation_data_of_another_format(refused: Refused, alpaca: Path, tmp_path: Path) -> None:
@@ -429,10 +434,10 @@ def test_files_that_cannot_be_read(refused: Refused, alpaca: Path, tmp_path: Pat
 def test_one_row_that_is_not_trained_on(refused: Refused, tmp_path: Path) -> None:
     """A single row that falls into the test split leaves nothing to train on."""
     from graftlm.contracts.conversation import Conversation, Message
-    from graftlm.data.splitting import membership
+    from graftlm.data.splitting import SplitRule, membership
 
     def kept(words: str) -> bool:
-        return membership(Conversation((Message("user", words),)), 0.1, 0.1) != "train"
+        return membership(Conversation((Message("user", words),)), SplitRule(validation=0.1, test=0.1)) != "train"
 
     words = next(f"row {i}" for i in range(1000) if kept(f"row {i}"))
     path = tmp_path / "one.jsonl"
@@ -601,10 +606,13 @@ def test_a_home_that_is_a_file(
 ) -> None:
     from graftlm.contracts.serial import from_json
     from graftlm.contracts.situation import Probe
-    from graftlm.planning import probing
+    from graftlm.chat_templates.own import OwnTemplate
+    from graftlm.planning import probing, prompting
 
     known = from_json(next((home / "probes").glob("*.json")).read_bytes(), Probe, "the probe")
     monkeypatch.setattr(probing, "_ask", lambda: known)
+    own = prompting.kept_own_texts(OwnTemplate.from_folder(BUILTIN / "tiny-mistral"))
+    monkeypatch.setattr(prompting, "kept_own_texts", lambda model: own)
     path = tmp_path / "a-file"
     path.write_text("precious", encoding="utf-8")
     monkeypatch.setenv("GRAFTLM_HOME", str(path))

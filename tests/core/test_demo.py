@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Said
 
-from graftlm.data.conversations import read_conversations
+from graftlm.data.conversations import Reading, read, strict
+from graftlm.data.inputs import find
 from graftlm.data.splitting import normalised
 from graftlm_registry.adapters import open_store
 from graftlm_registry.demos import QUESTIONS, demo_data
@@ -64,7 +65,7 @@ def test_test_rows_have_wordings_that_no_training_row_has(skill: str, monkeypatc
     data = demo_data(skill)
     formats = registry().find("format", "alpaca")[1]
     rows = {
-        name: list(read_conversations(path, formats))
+        name: list(strict(read(find(str(path), spool=path.parent), Reading(formats))))
         for name, path in (("train", data.train), ("validation", data.validation), ("test", data.test))
     }
     questions = {name: {normalised(row) for row in part} for name, part in rows.items()}

@@ -21,12 +21,12 @@ import torch
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.errors import DataError, Interrupted, ModelError, PluginError, RunError
 from graftlm.contracts.plan import Plan, TrainingPlan
+from graftlm.encoding.rows import EncodedRows
 from graftlm.planning.resolve import resolve
 from graftlm.running.train import carry_out
 from graftlm.testing.in_process import start_in_process
 from graftlm.worker.batches import MicroBatches, Steps, collate, draw_order
 from graftlm.worker.context import RunContext
-from graftlm.worker.encode import EncodedRows
 from graftlm.worker.events import Events
 from graftlm.worker.load import check_adapted, load_base
 from graftlm.worker.proof import base_digest, prove
@@ -37,14 +37,14 @@ from graftlm_registry.plugins import registry
 
 TRAINING = TrainingPlan(
     epochs=2, steps=10, batch_size=4, micro_batch=2, learning_rate=0.01, schedule="cosine", warmup_steps=2,
-    weight_decay=0, max_grad_norm=1, seed=5, eval_every=5, max_length=64,
+    weight_decay=0, max_grad_norm=1, seed=5, eval_every=5,
 )  # fmt: skip
 
 
 def rows_of(lengths: Sequence[int]) -> EncodedRows:
     total = sum(lengths)
     ids = np.arange(20, 20 + total, dtype=np.int32)
-    return EncodedRows(ids, ids.copy(), np.cumsum([0, *lengths], dtype=np.int64))
+    return EncodedRows(ids, ids.copy(), np.cumsum([0, *lengths], dtype=np.int64), np.arange(len(lengths)))
 
 
 def test_every_pass_over_the_data_sees_each_sample_once() -> None:
@@ -355,7 +355,7 @@ def test_a_model_s_own_generation_settings_do_not_apply(plan: Plan, tmp_path: Pa
 def test_a_character_that_the_tokenizer_does_not_know_is_kept_as_unknown() -> None:
     from tokenizers import AddedToken, Tokenizer, models
 
-    from graftlm.worker.tokenizing import SpanTokenizer
+    from graftlm.encoding.tokenizing import SpanTokenizer
 
     tokenizer = Tokenizer(models.BPE({"<unk>": 0, "a": 1, "b": 2}, [], unk_token="<unk>"))
     tokenizer.add_special_tokens([AddedToken("<unk>"), AddedToken("<s>")])

@@ -74,7 +74,7 @@ def test_a_name_of_another_class_is_refused(built_in: Registry) -> None:
     ("flag", "typed", "meant"),
     [
         ("--backend", "pefft", "peft"),
-        ("--template", "mistral-v2", "mistral-v3"),
+        ("--template", "mistral-v33", "mistral-v3"),
         ("--family", "mistrall", "mistral"),
         ("--format", "alpacca", "alpaca"),
         ("--accelerator", "sdap", "sdpa"),

@@ -18,6 +18,8 @@ COMMANDS = {
     "plan": ("graftlm.cli.plan:plan", "Say what 'train' with the same flags will do"),
     "generate": ("graftlm.cli.generate:generate", "Answer a prompt, through an adapter or from a model"),
     "demo": ("graftlm.cli.demo:demo", "Teach a small model something new, and see what it cost"),
+    "data": ("graftlm.cli.data:data", "Check, preview, split, convert and mix data"),
+    "templates": ("graftlm.cli.templates:templates", "List, show, render and check prompt templates"),
     "adapters": ("graftlm.cli.adapters:adapters", "List and show the adapters that are kept"),
     "models": ("graftlm.cli.models:models", "List and show the base models that are known"),
     "plugins": ("graftlm.cli.plugins:plugins", "List and show the plugins"),

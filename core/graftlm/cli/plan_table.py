@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from graftlm.contracts.plan import Plan
+from graftlm.contracts.plan import EncodingPlan, Plan
 
 from .tables import table
 
@@ -30,7 +30,8 @@ def plan_table(plan: Plan) -> str:
             "learning rate",
             f"{training.learning_rate:g}, {training.schedule}, {training.warmup_steps} warm-up steps, AdamW",
         ),
-        ("length", f"at most {training.max_length} tokens a sample"),
+        ("trained on", _trained_on(plan)),
+        ("length", _length(plan.encoding)),
         (
             "validation",
             f"every {training.eval_every} steps"
@@ -45,6 +46,23 @@ def plan_table(plan: Plan) -> str:
         facts.insert(-1, ("suggested", f"by the model: {', '.join(suggested)}"))
     rows = [(p.kind, p.name, p.why, p.distribution, _verdict(p.verdict)) for p in plan.parts]
     return f"{table(facts)}\n\n{table(rows, ('part', 'choice', 'why', 'from', 'verdict'))}"
+
+
+def _trained_on(plan: Plan) -> str:
+    what = {"assistant": "every answer", "last": "the last answer", "all": "all text"}[plan.encoding.train_on]
+    thoughts = ", with its thoughts" if plan.encoding.thinking else ""
+    own = {
+        "same": ", as the model's own",
+        "alike": ", as the model's own wherever it is asked",
+        "other": ", NOT as the model's own",
+        "none": "",
+    }[plan.template.own]
+    return f"{what}{thoughts}, in the words of {plan.template.name}{own}"
+
+
+def _length(encoding: EncodingPlan) -> str:
+    said = {"drop": "left out", "error": "an error"}.get(encoding.overlong, encoding.overlong.replace("-", " on the "))
+    return f"at most {encoding.max_length} tokens a sample, longer rows are {said.replace('truncate', 'cut')}"
 
 
 def _verdict(words: str) -> str:

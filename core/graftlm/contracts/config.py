@@ -44,17 +44,46 @@ def _setting(
 class RunConfig:
     """What was asked of a run, unresolved."""
 
-    data: str | None = _setting("Data file to train on", group="Data", metavar="FILE")
-    val_data: str | None = _setting("Validation data, instead of a share of DATA", group="Data", metavar="FILE")
-    test_data: str | None = _setting("Test data, instead of a share of DATA", group="Data", metavar="FILE")
+    data: str | None = _setting("What to train on: a file, a folder, a glob, - or hf:OWNER/NAME", group="Data")
+    val_data: str | None = _setting("Validation data, instead of a share of DATA", group="Data", metavar="DATA")
+    test_data: str | None = _setting("Test data, instead of a share of DATA", group="Data", metavar="DATA")
     val_split: float | None = _setting(
         "About this share of DATA is kept for validation", default=0.1, group="Data", minimum=0, maximum=0.9
     )
     test_split: float | None = _setting(
         "About this share of DATA is kept for the final test", default=0.1, group="Data", minimum=0, maximum=0.9
     )
+    split_rule: str | None = _setting(
+        "A split.json that 'graftlm data split' wrote: its thresholds decide, instead of the shares",
+        group="Data",
+        metavar="FILE",
+    )
+    split: str | None = _setting("Split of a hub data set (DATA is hf:OWNER/NAME)", group="Data", metavar="NAME")
     format: str | None = _setting("Data format", default=AUTO, group="Data", plugin="format")
+    columns: str | None = _setting(
+        "Columns of a table that are read as fields of a format, as input=question,output=reply",
+        group="Data",
+        metavar="FIELD=COLUMN,…",
+    )
     max_length: int | None = _setting("Longest sample, in tokens", default=1024, group="Data", minimum=8, maximum=MOST)
+    overlong: str | None = _setting(
+        "What becomes of a longer row (a long text without turns is always cut into several samples)",
+        default="drop",
+        group="Data",
+        choices=("drop", "truncate-left", "truncate-right", "error"),
+    )
+    train_on: str | None = _setting(
+        "What is supervised: every answer, the last one, or all text",
+        default="assistant",
+        group="Data",
+        choices=("assistant", "last", "all"),
+    )
+    thinking: str | None = _setting(
+        "Ask a reasoning model to reason, in training and when it is scored (auto: where the data holds thoughts)",
+        default=AUTO,
+        group="Data",
+        choices=(AUTO, "on", "off"),
+    )
 
     model: str | None = _setting(
         "Base model: a built-in name, a folder, a hub id, or shape:NAME", group="Model", metavar="M"
@@ -63,6 +92,9 @@ class RunConfig:
     offline: bool | None = _setting("Use only what is on this machine", default=False, group="Model")
     family: str | None = _setting("Model family", default=AUTO, group="Model", plugin="family")
     template: str | None = _setting("Prompt template", default=AUTO, group="Model", plugin="template")
+    allow_template_mismatch: bool | None = _setting(
+        "Train with a template that renders otherwise than the model's own", default=False, group="Model"
+    )
     dtype: str | None = _setting(
         "Precision of the base", default=AUTO, group="Model", choices=(AUTO, "fp32", "bf16", "fp16")
     )
@@ -115,7 +147,10 @@ class RunConfig:
 SETTINGS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(RunConfig) if f.name != "options"}
 """Help, default, range and group of each setting, by name."""
 
-EXCLUSIVE = (("epochs", "max_steps"), ("val_split", "val_data"), ("test_split", "test_data"))
+EXCLUSIVE = (
+    ("epochs", "max_steps"), ("val_split", "val_data"), ("test_split", "test_data"),
+    ("val_split", "split_rule"), ("test_split", "split_rule"),
+)  # fmt: skip
 """Pairs of settings that say the same thing in two ways."""
 
 SUGGESTED = frozenset({"epochs", "max_steps", "learning_rate", "micro_batch", "max_length"})

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from .plan import EncodingPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeJob:
+    """Rows to encode: ``targets`` maps a split to the folder that is to hold it. ``model`` holds the tokenizer."""
+
+    model: str
+    template: str
+    encoding: EncodingPlan
+    targets: Mapping[str, str]
+    rows: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +43,4 @@ class GenerateJob:
     max_new_tokens: int
     prompts: tuple[str, ...]
     system: str = ""
+    thinking: bool = False

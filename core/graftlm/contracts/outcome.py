@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 
@@ -59,14 +59,26 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingCounts:
-    """Rows and tokens of the training split; ``too_long`` and ``nothing_trained`` rows were left out."""
+    """What became of the rows of a split.
 
-    rows: int
-    used: int
-    too_long: int
-    nothing_trained: int
-    tokens: int
-    trained_tokens: int
+    ``used`` rows made ``samples`` (a long text makes several); ``too_long`` and ``nothing_trained`` rows were left out,
+    ``truncated`` ones lost a part. Of ``compared`` rows, ``differing`` would have other ids if the tokenizer read the
+    rendered text in one piece.
+    """
+
+    rows: int = 0
+    used: int = 0
+    samples: int = 0
+    too_long: int = 0
+    truncated: int = 0
+    nothing_trained: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    compared: int = 0
+    differing: int = 0
+
+    def __add__(self, other: EncodingCounts) -> EncodingCounts:
+        return EncodingCounts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

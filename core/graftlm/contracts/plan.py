@@ -39,12 +39,18 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlan:
-    """The shares split DATA by a hash of each row's content: adding rows moves no old one."""
+    """The rule splits DATA by a hash of each row's content: adding rows moves no old one.
+
+    ``key`` names the rows as they are kept; ``thoughts`` and ``documents`` count rows that have them.
+    """
 
     format: str
     splits: tuple[Split, ...]
     val_split: float
     test_split: float
+    key: str = ""
+    thoughts: int = 0
+    documents: int = 0
 
     def split(self, name: str) -> Split | None:
         return next((s for s in self.splits if s.name == name), None)
@@ -72,12 +78,30 @@ class ModelPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplatePlan:
-    """``hash`` is of the template's rendering of a fixed corpus: two templates with one hash render alike."""
+    """``hash`` is of the template's rendering of a fixed corpus: two templates with one hash render alike.
+
+    ``own`` says how it stands to the model's own chat template: the same; alike, wherever the model is asked; another;
+    or there is none.
+    """
 
     name: str
     hash: str
     end_token: str
     stop_tokens: tuple[str, ...]
+    own: Literal["same", "alike", "other", "none"] = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingPlan:
+    """How rows become samples. ``max_length`` is in tokens; ``overlong`` says what becomes of longer rows.
+
+    ``thinking``: the model is asked to reason, and its thoughts are part of its answers.
+    """
+
+    max_length: int
+    overlong: Literal["drop", "truncate-left", "truncate-right", "error"] = "drop"
+    train_on: Literal["assistant", "last", "all"] = "assistant"
+    thinking: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +119,6 @@ class TrainingPlan:
     max_grad_norm: float
     seed: int
     eval_every: int
-    max_length: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +136,16 @@ class MethodPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Something that is scored before and after: the new skill on its test rows, or an old skill of the base."""
+    """Something that is scored before and after: a new skill on its test rows (all of them, or those of a
+    ``capability``), or an old skill of the base, whose rows are in the file ``path``.
+    """
 
     name: str
     role: Literal["new", "old"]
     path: str
     rows: int
     digest: str
+    capability: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +158,7 @@ class Plan:
     data: DataPlan
     model: ModelPlan
     template: TemplatePlan
+    encoding: EncodingPlan
     training: TrainingPlan
     method: MethodPlan
     parts: tuple[Part, ...]

@@ -52,6 +52,7 @@ class AdapterRecord:
     device: str
     graftlm: str
     parents: tuple[str, ...] = ()
+    thinking: bool = False
 
     @property
     def reference(self) -> str:

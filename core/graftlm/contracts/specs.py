@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # annotations only: the front must start in a blink
     from .conversation import Conversation, RenderOptions, Span
     from .model import FamilyFacts, ModelDescription, ModelRequest
     from .situation import Situation
+    from .template_model import TemplateModel
 
 Record = Mapping[str, Any]
 
@@ -31,13 +32,16 @@ class DataFormat(Spec):
     """How records of one shape become conversations.
 
     ``recognises(record)`` looks at field names and types only. ``parse(record)`` raises ``DataError`` with the reason,
-    without the place, which the reader adds.
+    without the place, which the reader adds. ``write(conversation)`` is its inverse, for ``graftlm data convert``; it
+    raises ``DataError`` where the format cannot say it. ``documents``: its records are texts without turns.
     """
 
     kind: ClassVar[str] = "format"
     recognises: Callable[[Record], bool]
     parse: Callable[[Record], Conversation]
     fields: tuple[str, ...] = ()
+    write: Callable[[Conversation], Record] | None = None
+    documents: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,18 +49,24 @@ class PromptTemplate(Spec):
     """How a conversation becomes text.
 
     ``render`` returns spans that concatenate to the text. ``control_tokens`` are all that it emits as control spans.
-    ``end_token`` ends an answer, and is supervised; ``own_end`` is False where the model's own template lacks it.
-    ``stop_tokens`` end a generation; those that a tokenizer lacks are left out. ``said`` gives what a generation must
-    equal to be a given answer: the answer as the template renders it, without thoughts.
+    ``end_token`` ends an answer, and is supervised. ``stop_tokens`` end a generation; those that a tokenizer lacks are
+    left out. ``said`` gives what a generation must equal to be a given answer: the answer as the template renders it,
+    without thoughts. ``tools``: it renders tools, their calls and answers. ``thinking``: it tells a model to reason, or
+    not to. A document is rendered as ``document_start``, its text, and ``document_end`` (``end_token`` where empty).
+    ``for_model`` makes the template for one model, where that matters (its end-of-text token, its own Jinja).
     """
 
     kind: ClassVar[str] = "template"
     render: Callable[[Conversation, RenderOptions], Sequence[Span]]
     control_tokens: tuple[str, ...]
     end_token: str
-    own_end: bool = True
     stop_tokens: tuple[str, ...] = ()
     said: Callable[[str], str] = str.strip
+    tools: bool = False
+    thinking: bool = False
+    document_start: tuple[str, ...] = ()
+    document_end: str = ""
+    for_model: Callable[[TemplateModel], PromptTemplate] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

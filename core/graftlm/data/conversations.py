@@ -2,84 +2,203 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
-from pathlib import Path
 
-from graftlm.contracts.conversation import Conversation, Message
+from graftlm.contracts.conversation import Conversation
 from graftlm.contracts.errors import DataError
-from graftlm.contracts.specs import DataFormat
+from graftlm.contracts.specs import DataFormat, Record
 
+from .columns import Columns, mapped
 from .containers import read_records
+from .inputs import DataFile, Inputs
+from .refusals import reason_against
 
 LOOKED_AT = 20
-"""Records that decide which format a file has."""
+"""Records of each file that decide which format it has."""
+SHOWN = 20
+"""Faults that are told together."""
 
 
-def detect(path: Path, formats: Sequence[DataFormat]) -> DataFormat:
-    """The one format that recognises all of the first records; ``DataError`` names the candidates otherwise."""
-    records = list(islice(read_records(path), LOOKED_AT))
-    if not records:
-        raise DataError(f"{path} has no records")
-    for record, source in records:
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row that cannot be used. ``source`` is ``file:line``."""
+
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How records are read: their format, and the columns that are read as its fields."""
+
+    data_format: DataFormat
+    columns: Columns = field(default_factory=dict)
+
+
+def detect(inputs: Inputs, formats: Sequence[DataFormat], columns: Columns) -> DataFormat:
+    """The one format that recognises the first records of each file; ``DataError`` names the candidates otherwise.
+
+    A record that cannot be read at all says nothing about the format: the reader reports it in its turn.
+    """
+    records = []
+    for record, source in (found for file in inputs.files for found in islice(_records(file, columns), LOOKED_AT)):
+        if isinstance(record, DataError):
+            continue
         if not any(f.recognises(record) for f in formats):
-            known = "; ".join(f"{f.name} ({f.summary})" for f in formats)
-            fields = ", ".join(record) or "no fields"
-            raise DataError(f"{source}: a record of no known format, with {fields}. Known formats: {known}")
-    fitting = [f for f in formats if all(f.recognises(record) for record, _ in records)]
+            raise DataError(f"{source}: {_unknown(record, formats)}")
+        records.append(record)
+    if not records:
+        return _nothing(inputs, columns, formats)
+    fitting = [f for f in formats if all(f.recognises(record) for record in records)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise DataError(f"{path} fits several formats ({', '.join(f.name for f in fitting)}): choose one with --format")
-    raise DataError(f"{path} mixes records of several formats: give one file a format")
+        raise DataError(
+            f"{inputs.reference} fits several formats ({', '.join(f.name for f in fitting)}): choose one with --format"
+        )
+    raise DataError(f"{inputs.reference} mixes records of several formats: give one file a format")
 
 
-def read_conversations(path: Path, data_format: DataFormat) -> Iterator[Conversation]:
-    """Every row of a file; ``DataError`` as ``file:line: reason``."""
-    for record, source in read_records(path):
+def _unknown(record: Record, formats: Sequence[DataFormat]) -> str:
+    refusal = reason_against(record)
+    if refusal:
+        return refusal
+    known = "; ".join(f"{f.name} ({f.summary})" for f in formats)
+    return (
+        f"a record of no known format, with {', '.join(record) or 'no fields'}. Known formats: {known}. "
+        "--columns FIELD=COLUMN,… reads the columns of a table as the fields of a format"
+    )
+
+
+def _nothing(inputs: Inputs, columns: Columns, formats: Sequence[DataFormat]) -> DataFormat:
+    """No record could be read: the faults, if there are any, say why."""
+    faults = [f for file in inputs.files for f in islice(_records(file, columns), LOOKED_AT)]
+    if not faults:
+        raise DataError(f"{inputs.reference} has no records")
+    list(strict(Fault(source, str(reason)) for reason, source in faults))
+    raise AssertionError("strict raises on a fault")
+
+
+def _records(file: DataFile, columns: Columns) -> Iterator[tuple[Record | DataError, str]]:
+    for record, source in read_records(file.path, file.label):
+        if isinstance(record, DataError):
+            yield record, source
+            continue
         try:
-            conversation = replace(data_format.parse(record), source=source)
-            _check(conversation)
+            found: Record | DataError = mapped(record, columns)
         except DataError as error:
-            misfit = f"not a record of format '{data_format.name}' ({data_format.summary}): "
-            raise DataError(f"{source}: {'' if data_format.recognises(record) else misfit}{error}") from None
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{source}: not a record of format '{data_format.name}': {error!r}") from None
-        yield conversation
+            found = error
+        yield found, source
 
 
-def _check(conversation: Conversation) -> None:
-    """What every conversation must be to be trained on."""
-    turns = [m for m in conversation.messages if m.role != "system"]
-    if not turns or turns[0].role != "user":
-        raise DataError("the first turn must be the user's")
-    for before, after in pairwise(turns):
-        if before.role == after.role:
-            raise DataError(f"two {after.role} turns follow each other")
-    if conversation.messages[-1].role != "assistant":
-        raise DataError("the last turn must be the assistant's")
-    if not turns[-1].content.strip():
-        raise DataError("the last answer is empty")
+def read(inputs: Inputs, reading: Reading) -> Iterator[Conversation | Fault]:
+    """Every row, sound or not. What ends a whole file is raised as a ``DataError``."""
+    return (row for row, _ in read_both(inputs, reading))
+
+
+def read_both(inputs: Inputs, reading: Reading) -> Iterator[tuple[Conversation | Fault, Record]]:
+    """Every row with the record that it was made of (its columns mapped; empty where it could not be read)."""
+    for file in inputs.files:
+        for record, source in _records(file, reading.columns):
+            if isinstance(record, DataError):
+                yield Fault(source, str(record)), {}
+                continue
+            try:
+                conversation = _parsed(record, source, reading.data_format)
+            except DataError as error:
+                yield Fault(source, str(error)), record
+            else:
+                yield conversation, record
+
+
+def _parsed(record: Record, source: str, data_format: DataFormat) -> Conversation:
+    try:
+        conversation = data_format.parse(record)
+        capability = record.get("capability")
+        conversation = replace(
+            conversation, source=source, capability=capability if isinstance(capability, str) else ""
+        )
+        check(conversation)
+    except DataError as error:
+        if data_format.recognises(record):
+            raise
+        raise DataError(_misfit(data_format, str(error))) from None
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise DataError(f"not a record of format '{data_format.name}': {error!r}") from None
+    return conversation
+
+
+def _misfit(data_format: DataFormat, reason: str) -> str:
+    return f"not a record of format '{data_format.name}' ({data_format.summary}): {reason}"
+
+
+def refuse_misfit(inputs: Inputs, reading: Reading) -> None:
+    """``DataError`` where a format that was named does not fit the first record: one sentence, and not one a row."""
+    records = (found for file in inputs.files for found in _records(file, reading.columns))
+    record, source = next(((r, place) for r, place in records if not isinstance(r, DataError)), ({}, ""))
+    if source and not reading.data_format.recognises(record):
+        try:
+            _parsed(record, source, reading.data_format)
+        except DataError as error:
+            raise DataError(f"{source}: {error}") from None
+
+
+def strict(rows: Iterable[Conversation | Fault]) -> Iterator[Conversation]:
+    """The rows; ``DataError`` with the first faults together as soon as there are twenty, or at the end."""
+    faults = Faults()
+    for row in rows:
+        if isinstance(row, Conversation):
+            yield row
+        else:
+            faults.add(row)
+    faults.check()
+
+
+class Faults:
+    """Faults that are told together."""
+
+    def __init__(self) -> None:
+        self._seen: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Raises where there are enough of them."""
+        self._seen.append(fault)
+        if len(self._seen) == SHOWN:
+            self.check(f"\n(the first {SHOWN}: 'graftlm data check' counts them all)")
+
+    def check(self, more: str = "") -> None:
+        """``DataError`` where there are any."""
+        if self._seen:
+            raise DataError("\n".join(map(str, self._seen)) + more)
+
+
+def check(conversation: Conversation) -> None:
+    """What every conversation must be to be trained on; ``DataError`` with the reason otherwise."""
     for message in conversation.messages:
         try:
             message.content.encode()
         except UnicodeEncodeError:
             raise DataError("its text holds half a surrogate pair, which is no character") from None
-
-
-def write_row(conversation: Conversation) -> str:
-    """A conversation as one line of graftlm's own JSONL."""
-    messages = [
-        {"role": m.role, "content": m.content} | ({} if m.train is None else {"train": m.train})
-        for m in conversation.messages
-    ]
-    return json.dumps({"messages": messages, "source": conversation.source}, ensure_ascii=False) + "\n"
-
-
-def read_row(line: str) -> Conversation:
-    """The inverse of ``write_row``."""
-    row = json.loads(line)
-    messages = tuple(Message(m["role"], m["content"], m.get("train")) for m in row["messages"])
-    return Conversation(messages, row["source"])
+    if conversation.is_document:
+        if not conversation.messages[0].content.strip():
+            raise DataError("the text is empty")
+        return
+    turns = [m for m in conversation.messages if m.role != "system"]
+    if any(m.role == "document" for m in turns):
+        raise DataError("a text has no turns beside it")
+    if not turns or turns[0].role != "user":
+        raise DataError("the first turn must be the user's")
+    for before, after in pairwise(turns):
+        if before.role == after.role != "tool":
+            raise DataError(f"two {after.role} turns follow each other")
+        if after.role == "tool" and not (before.role == "tool" or before.tool_calls):
+            raise DataError("a tool's answer follows a turn that called none")
+    if conversation.messages[-1].role != "assistant":
+        raise DataError("the last turn must be the assistant's")
+    if not (turns[-1].content.strip() or turns[-1].tool_calls):
+        raise DataError("the last answer is empty")

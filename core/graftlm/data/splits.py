@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from graftlm.contracts.conversation import Conversation
@@ -13,87 +13,141 @@ from graftlm.contracts.errors import DataError
 from graftlm.contracts.plan import Split
 from graftlm.contracts.specs import DataFormat
 
-from .conversations import detect, read_conversations, write_row
-from .splitting import RunningDigest, SplitName, membership, normalised
-
-NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
+from .columns import Columns
+from .conversations import Reading, detect, read, refuse_misfit, strict
+from .inputs import Inputs
+from .rows import content, write_row
+from .splitting import NAMES, RunningDigest, SplitName, SplitRule, fingerprint, membership
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitRequest:
-    """Which files, and which shares of ``data``."""
+class DataRequest:
+    """Which files, how their columns are read, and which shares of ``data`` are kept from training."""
 
-    data: Path
-    val_data: Path | None
-    test_data: Path | None
-    val_split: float
-    test_split: float
+    data: Inputs
+    val_data: Inputs | None = None
+    test_data: Inputs | None = None
+    rule: SplitRule
+    columns: Columns = field(default_factory=dict)
+
+    @property
+    def given(self) -> dict[SplitName, Inputs]:
+        """Files by split, ``data`` first."""
+        more: dict[SplitName, Inputs | None] = {"validation": self.val_data, "test": self.test_data}
+        return {"train": self.data, **{name: inputs for name, inputs in more.items() if inputs is not None}}
+
+    @property
+    def effective_rule(self) -> SplitRule:
+        """No share of DATA for a split that has a file of its own."""
+        val, test = self.val_data is None, self.test_data is None
+        return SplitRule(
+            validation=self.rule.validation * val,
+            test=self.rule.test * test,
+            classes={name: (v * val, t * test) for name, (v, t) in self.rule.classes.items()},
+        )
 
 
-def effective_shares(request: SplitRequest) -> tuple[float, float]:
-    """Shares of DATA for validation and test: none where a file of its own is given."""
-    return (0.0 if request.val_data else request.val_split), (0.0 if request.test_data else request.test_split)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a pass over all rows found. ``capabilities`` are the test rows by capability, as (rows, digest);
+    ``tools``, ``thoughts`` and ``documents`` count rows that have them.
+    """
+
+    format: str
+    splits: tuple[Split, ...]
+    capabilities: Mapping[str, tuple[int, str]]
+    tools: int = 0
+    thoughts: int = 0
+    documents: int = 0
 
 
-def _rows(request: SplitRequest, data_format: DataFormat) -> Iterator[tuple[SplitName, Conversation]]:
-    val, test = effective_shares(request)
-    for conversation in read_conversations(request.data, data_format):
-        yield membership(conversation, val, test), conversation
-    given: tuple[tuple[SplitName, Path | None], ...] = (("validation", request.val_data), ("test", request.test_data))
-    for name, path in given:
-        if path is not None:
-            for conversation in read_conversations(path, data_format):
-                yield name, conversation
+def rows_by_split(request: DataRequest, data_format: DataFormat) -> Iterator[tuple[SplitName, Conversation]]:
+    """Every row with its split; ``DataError`` with the first faults together."""
+    reading, rule = Reading(data_format, request.columns), request.effective_rule
+    for name, inputs in request.given.items():
+        for conversation in strict(read(inputs, reading)):
+            yield (membership(conversation, rule) if name == "train" else name), conversation
 
 
-def survey(
-    request: SplitRequest, chosen: DataFormat | None, formats: Sequence[DataFormat]
-) -> tuple[DataFormat, tuple[Split, ...]]:
+def survey(request: DataRequest, chosen: DataFormat | None, formats: Sequence[DataFormat]) -> Survey:
     """The format and the splits; ``DataError`` where there is nothing to train on, or test rows are trained on."""
-    data_format = chosen or detect(request.data, formats)
+    data_format = chosen or detect(request.data, formats, request.columns)
+    for inputs in request.given.values():
+        refuse_misfit(inputs, Reading(data_format, request.columns))
     found = {name: RunningDigest() for name in NAMES}
-    trained: set[int] = set()
-    leaked: list[str] = []
-    for name, conversation in _rows(request, data_format):
-        found[name].add(_line(conversation))
-        question = hash(normalised(conversation))
-        if name == "train":
-            trained.add(question)
-        elif question in trained:
-            leaked.append(f"{conversation.source} ({name})")
+    capabilities: dict[str, RunningDigest] = {}
+    tools = thoughts = documents = 0
+    overlap = _Overlap(request)
+    for name, conversation in rows_by_split(request, data_format):
+        line = content(conversation)
+        found[name].add(line)
+        overlap.add(name, conversation)
+        if name == "test":
+            capabilities.setdefault(conversation.capability, RunningDigest()).add(line)
+        tools += conversation.uses_tools
+        documents += conversation.is_document
+        thoughts += any(m.role == "assistant" and "</think>" in m.content for m in conversation.messages)
     if not found["train"].rows:
         what = "has no records" if not any(d.rows for d in found.values()) else "leaves no rows to train on"
-        raise DataError(f"{request.data} {what}")
-    for name, path in (("validation", request.val_data), ("test", request.test_data)):
-        if path is not None and not found[name].rows:
-            raise DataError(f"{path} has no records")
-    if leaked:
-        raise DataError(
-            f"{len(leaked)} rows that are kept for validation or test are trained on too, the first at {leaked[0]}: "
-            "remove them from one side"
-        )
-    paths = {
-        "train": request.data,
-        "validation": request.val_data or request.data,
-        "test": request.test_data or request.data,
-    }
-    splits = (Split(name=n, path=str(paths[n].resolve()), rows=d.rows, digest=d.digest) for n, d in found.items())
-    return data_format, tuple(split for split in splits if split.rows)
+        raise DataError(f"{request.data.reference} {what}")
+    for name, inputs in request.given.items():
+        if not found[name].rows:
+            raise DataError(f"{inputs.reference} has no records")
+    overlap.check()
+    given = request.given
+    paths = {name: _place(given.get(name, request.data).reference) for name in NAMES}
+    return Survey(
+        format=data_format.name,
+        splits=tuple(Split(name=n, path=paths[n], rows=d.rows, digest=d.digest) for n, d in found.items() if d.rows),
+        capabilities={name: (d.rows, d.digest) for name, d in sorted(capabilities.items())},
+        tools=tools,
+        thoughts=thoughts,
+        documents=documents,
+    )
 
 
-def write_splits(request: SplitRequest, data_format: DataFormat, planned: Sequence[Split], folder: Path) -> None:
+def _place(reference: str) -> str:
+    """A file's whole path; a glob and a hub data set as they were given."""
+    path = Path(reference)
+    return str(path.resolve()) if path.exists() else reference
+
+
+class _Overlap:
+    """Rows that are kept from training and trained on too. One hash decides the splits of one file, so only files of
+    their own, or thresholds by class, can bring it about.
+    """
+
+    def __init__(self, request: DataRequest) -> None:
+        self._possible = len(request.given) > 1 or bool(request.rule.classes)
+        self._trained = array("Q")
+        self._held: dict[int, str] = {}
+
+    def add(self, name: SplitName, conversation: Conversation) -> None:
+        if not self._possible:
+            return
+        place = fingerprint(conversation)
+        if name == "train":
+            self._trained.append(place)
+        else:
+            self._held.setdefault(place, f"{conversation.source} ({name})")
+
+    def check(self) -> None:
+        leaked = [self._held[place] for place in dict.fromkeys(p for p in self._trained if p in self._held)]
+        if leaked:
+            raise DataError(
+                f"{len(leaked)} rows that are kept for validation or test are trained on too, the first at "
+                f"{min(leaked)}: remove them from one side ('graftlm data check' lists them)"
+            )
+
+
+def write_splits(request: DataRequest, data_format: DataFormat, planned: Sequence[Split], folder: Path) -> None:
     """Write each split as ``NAME.jsonl``; ``DataError`` where the files changed since the plan."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {name: RunningDigest() for name in NAMES}
     with ExitStack() as stack:
-        files = {n: stack.enter_context((folder / f"{n}.jsonl").open("w", encoding="utf-8")) for n in NAMES}
-        for name, conversation in _rows(request, data_format):
-            found[name].add(_line(conversation))
+        files = {n: stack.enter_context((folder / f"{n}.jsonl").open("wb")) for n in NAMES}
+        for name, conversation in rows_by_split(request, data_format):
+            found[name].add(content(conversation))
             files[name].write(write_row(conversation))
     if {n: d.digest for n, d in found.items() if d.rows} != {split.name: split.digest for split in planned}:
-        raise DataError(f"{request.data} changed while the run was being prepared: start again")
-
-
-def _line(conversation: Conversation) -> str:
-    """A row's content, without its place: moving a row to another line or file changes nothing."""
-    return json.dumps([[m.role, m.content, m.train] for m in conversation.messages], ensure_ascii=False)
+        raise DataError(f"{request.data.reference} changed while the run was being prepared: start again")

@@ -6,8 +6,10 @@ import hashlib
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from graftlm.contracts.conversation import Conversation, Message, RenderOptions
+from graftlm.contracts.errors import DataError
 from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.serial import digest, file_digest
 from graftlm.contracts.specs import PromptTemplate
@@ -28,13 +30,17 @@ CORPUS = tuple(
 
 
 def template_hash(template: PromptTemplate) -> str:
-    """Of the spans that a fixed corpus is rendered into, with and without a generation prompt."""
-    spans = [
-        template.render(conversation, RenderOptions(generation_prompt=prompt))
-        for conversation in CORPUS
-        for prompt in (False, True)
-    ]
-    return digest([spans, template.stop_tokens])[:16]
+    """Of the spans that a fixed corpus is rendered into, in all its modes; a refusal is a rendering too."""
+    modes = [(prompt, thinking) for prompt in (False, True) for thinking in {False, template.thinking}]
+    spans = [_rendered(template, conversation, *mode) for conversation in CORPUS for mode in sorted(modes)]
+    return digest([spans, template.stop_tokens, template.document_start, template.document_end])[:16]
+
+
+def _rendered(template: PromptTemplate, conversation: Conversation, prompt: bool, thinking: bool) -> Any:
+    try:
+        return template.render(conversation, RenderOptions(generation_prompt=prompt, thinking=thinking))
+    except DataError as refusal:
+        return str(refusal)
 
 
 def model_digest(model: ModelDescription) -> str:
@@ -44,11 +50,11 @@ def model_digest(model: ModelDescription) -> str:
     small = {name: file_digest(model.folder / name) for name in SMALL_FILES if (model.folder / name).is_file()}
     weights = {}
     if not model.revision and model.weights == "files":
-        weights = {path.name: _known_digest(path) for path in sorted(model.folder.glob("*.safetensors"))}
+        weights = {path.name: known_digest(path) for path in sorted(model.folder.glob("*.safetensors"))}
     return digest([model.model_type, model.revision, small, weights])[:16]
 
 
-def _known_digest(path: Path) -> str:
+def known_digest(path: Path) -> str:
     """A file's digest, kept under what tells that the file has not changed: gigabytes are read once."""
     facts = path.stat()
     key = digest([str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ino])

@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from graftlm.contracts.config import AUTO, RunConfig
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.model import FamilyFacts, ModelDescription
-from graftlm.contracts.plan import (
-    DataPlan,
-    Evaluation,
-    MethodPlan,
-    ModelPlan,
-    Plan,
-    Split,
-    TemplatePlan,
-    TrainingPlan,
-)
-from graftlm.contracts.serial import digest, file_digest, to_builtins
+from graftlm.contracts.plan import EncodingPlan, MethodPlan, ModelPlan, Plan, TemplatePlan, TrainingPlan
+from graftlm.contracts.serial import digest, to_builtins
 from graftlm.contracts.situation import Probe, Situation
-from graftlm.contracts.specs import DataFormat, PromptTemplate
-from graftlm.data.splits import SplitRequest, effective_shares, survey
+from graftlm.contracts.specs import PromptTemplate
+from graftlm.data.splits import Survey
 from graftlm.version import __version__
 from graftlm_registry.adapters.names import RESERVED, check_name
 from graftlm_registry.plugins import Registry
 from graftlm_registry.suggestions import unknown
 
 from . import base_model, fingerprints, selection
+from .data_plan import data_request, evaluations, plan_data
 from .plugin_options import plugin_options
 from .probing import probe as ask_probe
+from .prompting import choose_template
 from .settings import Settings, settle
-from .tokens import missing_tokens
+
+STDIN = "-"
 
 
 def resolve(config: RunConfig, registry: Registry) -> Plan:
@@ -48,12 +40,18 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     settings = settle(config, description.suggestions)
     family = base_model.family_of(description, settings["family"], registry)
     facts = family.facts(description.config)
-    template = registry.get(
-        PromptTemplate, family.template(description) if settings["template"] == AUTO else settings["template"]
+    prompting = choose_template(
+        settings["template"], settings["allow_template_mismatch"], family, description, registry
     )
+    template = prompting.template
+    request = data_request(settings.values)
+    if data == STDIN:  # it can be read once: from here on, its copy is the data
+        settings = settings.with_value("data", str(request.data.files[0].path))
+    data_plan, data_format, found = plan_data(request, settings, registry)
+    if found.documents and not settings.asked("evaluator"):
+        settings = settings.with_default("evaluator", "perplexity")
     chosen = selection.select(settings, registry)
     options = plugin_options(chosen.specs, config.options or {})
-    data_plan, data_format = _data(Path(data), settings, registry)
     probe = ask_probe()
     device = _device(settings, probe)
     dtype = _dtype(settings, probe, device)
@@ -68,17 +66,12 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     )
     parts = (
         selection.part(data_format, "detected" if settings["format"] == AUTO else "asked", registry),
-        selection.part(
-            template,
-            "family" if settings["template"] == AUTO else "asked",
-            registry,
-            missing_tokens(template, description.folder),
-        ),
+        selection.part(template, prompting.why, registry, [*prompting.problems, *_unsaid(template, found)]),
         selection.part(source, "reference", registry),
         selection.part(family, "model_type" if settings["family"] == AUTO else "asked", registry),
         *selection.parts(chosen, situation, registry),
     )
-    name = check_name(_name(Path(data).stem) if settings["name"] is None else settings["name"])
+    name = check_name(_name(data) if settings["name"] is None else settings["name"])
     if name in asked.catalogue.names():
         raise UsageError(f"--name {name} is a model's name, and 'generate {name}' would be either: choose another")
     plan = Plan(
@@ -103,8 +96,15 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
             hash=fingerprints.template_hash(template),
             end_token=template.end_token,
             stop_tokens=template.stop_tokens,
+            own=prompting.own,
         ),
-        training=_training(settings, description, data_plan.splits[0].rows),
+        encoding=EncodingPlan(
+            max_length=_max_length(settings, description),
+            overlong=settings["overlong"],
+            train_on=settings["train_on"],
+            thinking=_thinking(settings["thinking"], template, found),
+        ),
+        training=_training(settings, data_plan.splits[0].rows),
         method=MethodPlan(
             name=chosen.method.name,
             keeps=chosen.method.keeps,
@@ -115,7 +115,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
             options=options.get("method", {}),
         ),
         parts=parts,
-        evaluations=_evaluations(name, data_plan, settings, description),
+        evaluations=evaluations(name, data_plan, found, settings, description),
         device=device,
         dtype=dtype,
         attention=chosen.attention,
@@ -136,37 +136,16 @@ def _needed(config: RunConfig) -> tuple[str, str]:
     return config.data, config.model
 
 
-def _name(stem: str) -> str:
-    """A name for the adapter made of the data file's."""
+def _name(data: str) -> str:
+    """A name for the adapter made of the data's."""
+    file = Path(data.rpartition(":")[2].partition("@")[0]) if data.startswith("hf:") else Path(data)
+    stem = Path(file.stem).stem if file.suffix in (".gz", ".zst") else file.stem
     name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:56].strip("-")
     return f"adapter-{name}" if name in RESERVED else name or "adapter"
 
 
 def _absolute(reference: str, description: ModelDescription) -> str:
     return str(description.folder) if description.source == "folder" else reference
-
-
-def split_request(settings: Mapping[str, Any]) -> SplitRequest:
-    """The files and shares of a run."""
-    paths = {name: Path(settings[name]) if settings.get(name) else None for name in ("val_data", "test_data")}
-    return SplitRequest(
-        data=Path(settings["data"]),
-        val_data=paths["val_data"],
-        test_data=paths["test_data"],
-        val_split=settings["val_split"],
-        test_split=settings["test_split"],
-    )
-
-
-def _data(path: Path, settings: Settings, registry: Registry) -> tuple[DataPlan, DataFormat]:
-    request = split_request(settings.values)
-    val, test = effective_shares(request)
-    if val + test >= 1:
-        raise UsageError(f"--val-split {val:g} and --test-split {test:g} leave nothing to train on")
-    chosen = None if settings["format"] == AUTO else registry.get(DataFormat, settings["format"])
-    formats = list(registry.all(DataFormat))
-    data_format, splits = survey(request, chosen, formats)
-    return DataPlan(format=data_format.name, splits=splits, val_split=val, test_split=test), data_format
 
 
 def _device(settings: Settings, probe: Probe) -> str:
@@ -190,7 +169,20 @@ def _dtype(settings: Settings, probe: Probe, device: str) -> str:
     return wanted
 
 
-def _training(settings: Settings, description: ModelDescription, rows: int) -> TrainingPlan:
+def _unsaid(template: PromptTemplate, found: Survey) -> list[str]:
+    """What the data says and the template has no words for."""
+    if not found.tools or template.tools:
+        return []
+    return [f"has no form for tools, which {found.tools} rows have: choose a --template that has, or leave them out"]
+
+
+def _thinking(wanted: str, template: PromptTemplate, found: Survey) -> bool:
+    if wanted == "on" and not template.thinking:
+        raise UsageError(f"--thinking on: the template '{template.name}' has no thinking mode")
+    return template.thinking and (wanted == "on" or (wanted == AUTO and bool(found.thoughts)))
+
+
+def _training(settings: Settings, rows: int) -> TrainingPlan:
     batch: int = settings["batch_size"]
     micro: int = settings["micro_batch"]
     if not settings.asked("micro_batch"):
@@ -210,7 +202,6 @@ def _training(settings: Settings, description: ModelDescription, rows: int) -> T
         max_grad_norm=settings["max_grad_norm"],
         seed=settings["seed"],
         eval_every=settings["eval_every"] or max(1, steps // 10),
-        max_length=_max_length(settings, description),
     )
 
 
@@ -241,22 +232,6 @@ def _targets(wanted: str, facts: FamilyFacts) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _evaluations(
-    name: str, data_plan: DataPlan, settings: Settings, description: ModelDescription
-) -> tuple[Evaluation, ...]:
-    """The new skill goes by the adapter's name."""
-    found = []
-    test: Split | None = data_plan.split("test")
-    if test is not None:
-        found.append(Evaluation(name=name, role="new", path="", rows=test.rows, digest=test.digest))
-    if settings["retention"]:
-        for skill, path in description.suites.items():
-            with path.open(encoding="utf-8") as file:
-                rows = sum(1 for _ in file)
-            found.append(Evaluation(name=skill, role="old", path=str(path), rows=rows, digest=file_digest(path)[:16]))
-    return tuple(found)
-
-
 def _sealed(plan: Plan) -> Plan:
     """The plan with its hash: of the work, not of names and places."""
     work = [
@@ -264,10 +239,11 @@ def _sealed(plan: Plan) -> Plan:
         plan.model.digest,
         plan.model.facts,
         plan.template,
+        plan.encoding,
         plan.training,
         plan.method,
         [(p.kind, p.name, p.distribution, p.version) for p in plan.parts],
-        [(e.role, e.digest) for e in plan.evaluations],
+        [(e.role, e.capability, e.digest) for e in plan.evaluations],
         [plan.device, plan.dtype, plan.attention, plan.environment, plan.options],
         [plan.probe.versions, fingerprints.code_digest()],
     ]

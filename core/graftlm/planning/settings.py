@@ -29,6 +29,14 @@ class Settings:
     def asked(self, name: str) -> bool:
         return self.origins[name] == "asked"
 
+    def with_value(self, name: str, value: Any) -> Settings:
+        """The same, what was asked put into other words."""
+        return Settings({**self.values, name: value}, self.origins)
+
+    def with_default(self, name: str, value: Any) -> Settings:
+        """The same, with another default than usual."""
+        return Settings({**self.values, name: value}, {**self.origins, name: "default"})
+
 
 def settle(config: RunConfig, suggestions: Mapping[str, Any]) -> Settings:
     """``suggestions`` are the model's, by setting name; asking for epochs or steps puts its own duration aside."""

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from graftlm.contracts.config import AUTO
 from graftlm.contracts.errors import ModelError, StoreError
 from graftlm.contracts.job import GenerateJob
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import file_digest, to_json
-from graftlm.contracts.specs import PromptTemplate
 from graftlm.planning import base_model, fingerprints
 from graftlm.planning.probing import probe
-from graftlm.planning.tokens import missing_tokens
+from graftlm.planning.prompting import choose_template, template_for
 from graftlm_registry.adapters import AdapterStore, open_store
 from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.adapters.names import PATTERN
@@ -67,7 +67,7 @@ def _adapter_job(record: AdapterRecord, adapter: Path, registry: Registry) -> Ge
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file() or file_digest(tokenizer) != record.tokenizer_hash:
         raise StoreError(f"the tokenizer of {reference} is not the one that {record.reference} was trained with")
-    template = registry.get(PromptTemplate, record.template)
+    template = template_for(record.template, description, registry)
     if fingerprints.template_hash(template) != record.template_hash:
         raise StoreError(
             f"the template '{record.template}' renders otherwise than when {record.reference} was trained: "
@@ -84,6 +84,7 @@ def _adapter_job(record: AdapterRecord, adapter: Path, registry: Registry) -> Ge
         attention=record.effective.attention,
         max_new_tokens=0,
         prompts=(),
+        thinking=record.thinking,
     )
 
 
@@ -95,8 +96,9 @@ def _model_job(name: str, registry: Registry) -> GenerateJob:
         adapters = ", ".join(open_store().names()) or "none"
         raise ModelError(f"{name} is neither an adapter (there are: {adapters}) nor a model: {error}") from None
     family = base_model.family_of(description, "auto", registry)
-    template = registry.get(PromptTemplate, family.template(description))
-    for problem in missing_tokens(template, description.folder):
+    chosen = choose_template(AUTO, False, family, description, registry)
+    template = chosen.template
+    for problem in chosen.problems:
         raise ModelError(f"{name} cannot be used with template '{template.name}': {problem}")
     device = _device()
     return GenerateJob(

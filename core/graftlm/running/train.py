@@ -16,16 +16,14 @@ from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord, BaseModel
-from graftlm.contracts.serial import file_digest, from_json, to_json
-from graftlm.contracts.specs import DataFormat
-from graftlm.data.splits import write_splits
+from graftlm.contracts.serial import file_digest, from_json, to_builtins, to_json
 from graftlm.planning import base_model
-from graftlm.planning.resolve import split_request
 from graftlm.version import __version__
 from graftlm_registry.adapters import open_store
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
 
+from .rows import encode_rows, lay_out_rows
 from .stopping import interrupted
 from .worker_process import OnEvent, StartWorker, run_worker
 
@@ -72,6 +70,7 @@ def carry_out(
             shutil.rmtree(folder, ignore_errors=True)
         raise
     try:
+        encode_rows(plan, run, on_event, start)
         done = start("train", run, on_event)
         outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
         if outcome.plan_hash != plan.hash:
@@ -131,8 +130,7 @@ def _prepare(plan: Plan, registry: Registry, run: Path, staged: Path) -> None:
     asked = base_model.request(plan.model.reference, plan.model.revision, bool(plan.settings.get("offline")))
     source, description = base_model.describe(asked, registry)
     folder = source.fetch(asked, description)
-    data_format = registry.get(DataFormat, plan.data.format)
-    write_splits(split_request(plan.settings), data_format, plan.data.splits, run / "data")
+    lay_out_rows(plan, registry, run)
     (run / "plan.json").write_bytes(to_json(plan))
     job = TrainJob(run=run.name, model=str(folder), staged=str(staged))
     (run / "job.json").write_bytes(to_json(job))
@@ -152,7 +150,7 @@ def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         "epochs": plan.training.epochs,
         "batch_size": plan.training.batch_size,
         "seed": plan.training.seed,
-        "max_length": plan.training.max_length,
+        "encoding": to_builtins(plan.encoding),
     }
     return AdapterRecord(
         name=plan.name,
@@ -188,4 +186,5 @@ def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         validation_loss=outcome.validation[-1][1] if outcome.validation else None,
         device=plan.probe.devices[0].name if plan.device != "cpu" else plan.probe.devices[-1].name,
         graftlm=__version__,
+        thinking=plan.encoding.thinking,
     )

@@ -16,15 +16,16 @@ def start_in_process(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, 
     """Like ``run_worker``, but exceptions arrive as they are raised, and events all at the end."""
     from accelerate.state import AcceleratorState
 
+    from graftlm.worker.encoding import encode_job
     from graftlm.worker.events import Events
     from graftlm.worker.training import train_job
 
-    assert job == "train"
+    carry_out = {"encode": encode_job, "train": train_job}[job]
     path = folder / "events.jsonl"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        train_job(folder, Events(descriptor))
+        carry_out(folder, Events(descriptor))
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)  # one process, one precision, says accelerate
         os.close(descriptor)

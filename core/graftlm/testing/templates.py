@@ -2,33 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from graftlm.contracts.conversation import Conversation, Message, RenderOptions, Span
+from graftlm.contracts.conversation import Conversation, Message, RenderOptions, Span, ToolCall
 from graftlm.contracts.specs import PromptTemplate
 from graftlm_registry.plugins import registry
 
+if TYPE_CHECKING:
+    from graftlm.encoding.tokenizing import SpanTokenizer
+
 PLAIN = RenderOptions()
+EXAMPLES = 40
+"""Conversations that a property is tried on."""
 SYSTEM, FIRST, SECOND = Message("system", "S"), Message("user", "U1"), Message("user", "U2")
 CORPUS = (
     (FIRST,),
+    (SYSTEM, FIRST),
     (FIRST, Message("assistant", "A1")),
     (SYSTEM, FIRST, Message("assistant", "A1"), SECOND, Message("assistant", "A2")),
     (FIRST, Message("assistant", "A1", train=False), SECOND, Message("assistant", "A2")),
     (Message("user", "two\n\nlines\r\n"), Message("assistant", "\nan answer that starts with a new line\n\n")),
 )
+THOUGHTS = (
+    (FIRST, Message("assistant", "<think>\nhm\n</think>\n\nA1")),
+    (FIRST, Message("assistant", "<think>\nhm\n</think>\n\nA1"), SECOND, Message("assistant", "A2")),
+)
+CALL_ID = "abcDEF123"
+TOOL = {
+    "type": "function",
+    "function": {"name": "weather", "description": "Of a city", "parameters": {"type": "object", "properties": {}}},
+}
+
+
+def _tool_talk(words: str) -> Conversation:
+    """A question, a call, its answer, and what is said of it, with somebody's ``words`` wherever there are any."""
+    described = {**TOOL, "function": {**TOOL["function"], "description": f"the weather {words}"}}  # type: ignore[dict-item]
+    call = ToolCall("weather", {"city": f"a city {words}"}, CALL_ID)
+    return Conversation(
+        (
+            Message("user", f"a question {words}"),
+            Message("assistant", "", tool_calls=(call,)),
+            Message("tool", f"an observation {words}", name="weather", call_id=CALL_ID),
+            Message("assistant", "so it is"),
+        ),
+        tools=(described,),
+    )
+
+
+@cache
+def _tokenizer(folder: Path) -> SpanTokenizer:
+    from graftlm.encoding.tokenizing import SpanTokenizer
+
+    return SpanTokenizer.from_folder(folder)
 
 
 class TemplateSuite:
-    """Subclass, name the template, and give its golden texts and a tokenizer's folder."""
+    """Subclass, name the template, and give its golden texts and a tokenizer's folder. Needs hypothesis."""
 
     template: ClassVar[str]
     tokenizer: ClassVar[Path]
     """The folder of a tokenizer of the family."""
     goldens: ClassVar[tuple[tuple[tuple[Message, ...], RenderOptions, str], ...]]
-    """Messages, options, and exactly the text that they are rendered into."""
+    """Messages, options, and exactly the text that they are rendered into, with what training adds."""
 
     @property
     def spec(self) -> PromptTemplate:
@@ -37,63 +76,196 @@ class TemplateSuite:
     def render(self, messages: Sequence[Message], options: RenderOptions = PLAIN) -> Sequence[Span]:
         return self.spec.render(Conversation(tuple(messages)), options)
 
+    def modes(self, *, prompt: bool = False) -> Iterator[RenderOptions]:
+        """Without thinking, and with it where the template knows how to."""
+        for thinking in (False, True) if self.spec.thinking else (False,):
+            yield RenderOptions(generation_prompt=prompt, thinking=thinking)
+
     def test_golden_texts(self) -> None:
+        assert self.goldens
         for messages, options, text in self.goldens:
             assert "".join(span.text for span in self.render(messages, options)) == text
 
-    def test_only_declared_control_tokens(self) -> None:
-        for messages in CORPUS:
-            for prompt in (False, True):
-                used = {
-                    s.text
-                    for s in self.render(messages, RenderOptions(generation_prompt=prompt))
-                    if s.kind == "control"
-                }
-                assert used <= set(self.spec.control_tokens)
+    def test_spans_are_well_formed(self) -> None:
+        """Only declared control tokens; only an answer is trained; only control tokens are added."""
+
+        def holds(conversation: Conversation) -> None:
+            for options in (*self.modes(), *self.modes(prompt=True)):
+                for span in self.spec.render(conversation, options):
+                    assert span.kind in ("control", "text", "content")
+                    assert span.kind != "control" or span.text in self.spec.control_tokens
+                    assert span.answer or not span.trained
+                    assert span.kind == "control" or not span.added
+
+        self._for_all(holds, _words())
 
     def test_trained_text_is_the_answers_and_their_ends(self) -> None:
         """What stands between answers, and an answer that says ``train: false``, teaches nothing."""
-        for messages in CORPUS:
-            spans = self.render(messages)
-            trained = "".join(s.text for s in spans if s.trained)
-            answers = [m for m in messages if m.role == "assistant" and m.train is not False]
-            assert trained.count(self.spec.end_token) == len(answers)
-            assert [part.strip() for part in trained.split(self.spec.end_token)[:-1]] == [
-                m.content.strip() for m in answers
-            ]
-            assert all(span.answer for span in spans if span.trained)
+
+        def holds(conversation: Conversation) -> None:
+            said = self.spec.said
+            answers = [m.content for m in conversation.messages if m.role == "assistant" and m.train is not False]
+            for options in self.modes():
+                trained = self._trained(self.spec.render(conversation, options))
+                assert len(trained) == len(answers)
+                for text, answer in zip(trained, answers, strict=True):
+                    assert said(answer) in (said(text), text.strip())
+
+        self._for_all(holds, _words())
 
     def test_an_answer_continues_its_generation_prompt(self) -> None:
-        """What training puts before an answer is what the model sees at inference, to the byte."""
-        for messages in CORPUS:
-            if messages[-1].role == "assistant":
-                spans = list(self.render(messages))
-                first = max(i for i, s in enumerate(spans) if s.answer and (i == 0 or not spans[i - 1].answer))
-                before = "".join(s.text for s in spans[:first])
-                prompt = self.render(messages[:-1], RenderOptions(generation_prompt=True))
-                assert "".join(s.text for s in prompt) == before
+        """What training puts before an answer is what the model sees at inference: the same text, the same ids.
+
+        Without thinking, a real thought is an answer to another prompt.
+        """
+        tokenizer = _tokenizer(self.tokenizer)
+        for messages in (*CORPUS, *(THOUGHTS if self.spec.thinking else ())):
+            last = messages[-1]
+            if last.role != "assistant":
+                continue
+            for options in self.modes(prompt=True):
+                if not options.thinking and "</think>" in last.content:
+                    continue
+                whole = list(self.render(messages, RenderOptions(thinking=options.thinking)))
+                asked = list(self.render(messages[:-1], options))
+                assert "".join(s.text for s in whole[: _last_answer(whole)]) == "".join(s.text for s in asked)
+                prompt = tokenizer.encode(asked).ids
+                assert tokenizer.encode(whole).ids[: len(prompt)] == prompt
 
     def test_a_generation_prompt_holds_no_open_answer(self) -> None:
         for messages in CORPUS:
             if messages[-1].role == "user":
-                assert not self.render(messages, RenderOptions(generation_prompt=True))[-1].answer
+                for options in self.modes(prompt=True):
+                    assert not self.render(messages, options)[-1].answer
+
+    def test_thoughts_are_trained_where_the_template_keeps_them(self) -> None:
+        if self.spec.thinking:
+            for options in self.modes():
+                (text,) = self._trained(self.render(THOUGHTS[0], options))
+                assert "hm" in text
+                assert self.spec.said(text) == "A1"
 
     def test_stop_tokens_hold_the_end_token(self) -> None:
         assert self.spec.end_token in self.spec.stop_tokens
 
-    def test_the_tokenizer_has_the_control_tokens(self) -> None:
-        from graftlm.worker.tokenizing import SpanTokenizer
-
-        tokenizer = SpanTokenizer.from_folder(self.tokenizer)
-        assert all(tokenizer.has(token) for token in self.spec.control_tokens)
+    def test_the_tokenizer_has_the_tokens(self) -> None:
+        tokens = {*self.spec.control_tokens, *self.spec.document_start, self.spec.document_end or self.spec.end_token}
+        assert all(_tokenizer(self.tokenizer).has(token) for token in tokens)
 
     def test_content_never_becomes_a_control_token(self) -> None:
-        from graftlm.worker.tokenizing import SpanTokenizer
+        """Whatever somebody types: the control ids are those of the control spans, and as many as for other words
+        (but for a template that looks for thoughts in the words).
+        """
 
-        tokenizer = SpanTokenizer.from_folder(self.tokenizer)
-        control = {tokenizer.control_id(token) for token in self.spec.control_tokens}
-        for token in self.spec.control_tokens:
-            for words in (token, f"x{token}y", f"{token}{token}", token[:-1]):
-                plain = tokenizer.encode(self.render((Message("user", "x"), Message("assistant", "y")))).ids
-                typed = tokenizer.encode(self.render((Message("user", words), Message("assistant", words)))).ids
-                assert sum(i in control for i in typed) == sum(i in control for i in plain)
+        def holds(conversation: Conversation) -> None:
+            plain = Conversation(tuple(Message(m.role, "x", m.train) for m in conversation.messages))
+            for options in self.modes():
+                spans = self.spec.render(conversation, options)
+                found = self._control_ids(spans)
+                if not self.spec.thinking:
+                    assert len(found) == len(self._control_ids(self.spec.render(plain, options)))
+
+        self._for_all(holds, self._hostile())
+
+    def test_rendering_changes_nothing(self) -> None:
+        """The same spans every time, and a conversation that stays as it was."""
+
+        def holds(conversation: Conversation) -> None:
+            before = deepcopy(conversation)
+            for options in (*self.modes(), *self.modes(prompt=True)):
+                assert list(self.spec.render(conversation, options)) == list(self.spec.render(conversation, options))
+            assert conversation == before
+
+        self._for_all(holds, _words())
+
+    def test_calls_are_trained_and_what_tools_answer_is_not(self) -> None:
+        if not self.spec.tools:
+            return
+        for options in self.modes():
+            spans = list(self.spec.render(_tool_talk("in Zürich"), options))
+            whole = "".join(span.text for span in spans)
+            call, answer = self._trained(spans)
+            assert "weather" in call
+            assert "a city in Zürich" in call
+            assert self.spec.said(answer) == "so it is"
+            for shown in ("the weather in Zürich", "an observation in Zürich", "a question in Zürich"):
+                assert shown in whole
+                assert shown not in call + answer
+
+    def test_tools_words_never_become_a_control_token(self) -> None:
+        if not self.spec.tools:
+            return
+        from hypothesis import given, settings
+
+        @settings(max_examples=EXAMPLES, deadline=None, database=None)
+        @given(self._hostile())
+        def holds(words: str) -> None:
+            for options in self.modes():
+                found = self._control_ids(self.spec.render(_tool_talk(words), options))
+                assert len(found) == len(self._control_ids(self.spec.render(_tool_talk("x"), options)))
+
+        holds()
+
+    def _trained(self, spans: Sequence[Span]) -> list[str]:
+        """The trained text of each answer; every answer that is trained has its end."""
+        answers, text = [], ""
+        for span in spans:
+            if not span.trained:
+                continue
+            if span.kind == "control" and span.text == self.spec.end_token:
+                answers.append(text)
+                text = ""
+            else:
+                text += span.text
+        assert not text, "a trained answer has no end token"
+        return answers
+
+    def _control_ids(self, spans: Sequence[Span]) -> list[int]:
+        """Those of the template's control tokens among the ids, which must be those of the control spans."""
+        tokenizer = _tokenizer(self.tokenizer)
+        tokens = {*self.spec.control_tokens, *self.spec.stop_tokens}
+        control = {tokenizer.control_id(token) for token in tokens if tokenizer.has(token)}
+        found = [i for i in tokenizer.encode(spans).ids if i in control]
+        assert found == [tokenizer.control_id(span.text) for span in spans if span.kind == "control"]
+        return found
+
+    def _hostile(self) -> Any:
+        """Words made of control tokens, whole, doubled and cut, among others."""
+        from hypothesis import strategies as st
+
+        tokens = [*self.spec.control_tokens, *self.spec.stop_tokens, "<|im_start|>", "<think>", "</think>", "[INST]"]
+        cut = [part for token in tokens for part in (token[:-1], token[1:], token[: len(token) // 2])]
+        pieces = st.one_of(st.sampled_from(tokens), st.sampled_from(cut), st.text(max_size=4))
+        return st.lists(pieces, min_size=1, max_size=6).map("".join).filter(bool)
+
+    def _for_all(self, holds: Callable[[Conversation], None], words: Any) -> None:
+        """The corpus first, then conversations made of ``words``."""
+        from hypothesis import given, settings
+        from hypothesis import strategies as st
+
+        for messages in (*CORPUS, *THOUGHTS):
+            holds(Conversation(messages))
+        turns = st.lists(st.tuples(words, words, st.sampled_from((None, True, False))), min_size=1, max_size=3)
+
+        @settings(max_examples=EXAMPLES, deadline=None, database=None)
+        @given(st.none() | words, turns)
+        def any_conversation(system: str | None, turns: list[tuple[str, str, bool | None]]) -> None:
+            messages = [] if system is None else [Message("system", system)]
+            for question, answer, train in turns:
+                messages += [Message("user", question), Message("assistant", answer, train)]
+            holds(Conversation(tuple(messages)))
+
+        any_conversation()
+
+
+def _words() -> Any:
+    """Text with white space of all kinds, and thoughts."""
+    from hypothesis import strategies as st
+
+    pieces = st.sampled_from((" ", "\n", "\r\n", "\n\n", "\t", "<think>", "</think>", "A", "é", "🙂"))
+    return st.one_of(st.text(max_size=12), st.lists(pieces, max_size=6).map("".join))
+
+
+def _last_answer(spans: Sequence[Span]) -> int:
+    """Where the last answer begins."""
+    return max(i for i, span in enumerate(spans) if span.answer and (i == 0 or not spans[i - 1].answer))

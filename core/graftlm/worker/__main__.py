@@ -16,7 +16,7 @@ from graftlm.contracts.errors import GraftlmError, StoreError
 def main() -> int:
     parser = argparse.ArgumentParser(prog="graftlm.worker")
     parser.add_argument("--probe", action="store_true", help="say what this machine is, and leave")
-    parser.add_argument("job", nargs="?", choices=("train", "generate"))
+    parser.add_argument("job", nargs="?", choices=("encode", "train", "generate"))
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--events", type=int)
     given = parser.parse_args()
@@ -31,7 +31,11 @@ def main() -> int:
     events = Events(given.events)
     events.send("hello", protocol=PROTOCOL, python=sys.version.split()[0])
     try:
-        if given.job == "train":
+        if given.job == "encode":
+            from .encoding import encode_job
+
+            encode_job(given.folder, events)
+        elif given.job == "train":
             from .training import train_job
 
             train_job(given.folder, events)

@@ -5,27 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from graftlm.chat_templates.binding import bound
+from graftlm.chat_templates.own import OwnTemplate
 from graftlm.contracts.conversation import Conversation, Message, RenderOptions
 from graftlm.contracts.errors import RunError, UsageError
 from graftlm.contracts.job import GenerateJob
 from graftlm.contracts.serial import from_json
 from graftlm.contracts.specs import PromptTemplate
+from graftlm.encoding.tokenizing import SpanTokenizer
 from graftlm_registry.plugins import registry
 
 from .events import Events
 from .generation import greedy, positions, stop_ids
 from .load import from_files, random_weights
 from .proof import base_digest
-from .tokenizing import SpanTokenizer
 
 
 def generate_job(folder: Path, events: Events) -> None:
     """Carry out ``FOLDER/job.json``; the last event holds the answers in the prompts' order."""
     job = from_json((folder / "job.json").read_bytes(), GenerateJob, "the job")
-    template = registry().get(PromptTemplate, job.template)
+    template = bound(registry().get(PromptTemplate, job.template), OwnTemplate.from_folder(Path(job.model)))
     tokenizer = SpanTokenizer.from_folder(Path(job.model))
     model = _load(job)
-    asked = RenderOptions(generation_prompt=True)
+    asked = RenderOptions(generation_prompt=True, thinking=job.thinking)
     system = (Message("system", job.system),) if job.system else ()
     conversations = [Conversation((*system, Message("user", prompt))) for prompt in job.prompts]
     prompts = [tokenizer.encode(template.render(c, asked)).ids for c in conversations]

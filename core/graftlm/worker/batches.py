@@ -13,9 +13,8 @@ import torch
 
 from graftlm.contracts.plan import TrainingPlan
 from graftlm.contracts.services import Batch, Step
-
-from .encode import EncodedRows
-from .tokenizing import IGNORED
+from graftlm.encoding.rows import EncodedRows
+from graftlm.encoding.tokenizing import IGNORED
 
 
 def draw_order(rows: int, training: TrainingPlan) -> list[list[int]]:

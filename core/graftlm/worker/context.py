@@ -13,13 +13,13 @@ import torch
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.services import LoadedModel
+from graftlm.encoding.rows import EncodedRows
+from graftlm.encoding.tokenizing import IGNORED
 
 from .batches import MicroBatches, Steps, chunks, collate
-from .encode import EncodedRows
 from .events import Events
 from .generation import inference
 from .schedule import learning_rate
-from .tokenizing import IGNORED
 
 MOST_OVERFLOWS = 20
 """Steps in a row whose gradient may overflow in fp16."""

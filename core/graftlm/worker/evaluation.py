@@ -10,17 +10,18 @@ from typing import Any, Literal
 
 import torch
 
-from graftlm.contracts.conversation import RenderOptions
+from graftlm.contracts.conversation import Conversation, RenderOptions
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.outcome import Score
 from graftlm.contracts.plan import Evaluation, Plan
 from graftlm.contracts.specs import Evaluator, PromptTemplate
+from graftlm.data.rows import read_row
+from graftlm.encoding.rendering import render
+from graftlm.encoding.tokenizing import IGNORED, SpanTokenizer
 from graftlm_registry.plugins import registry
 
-from .encode import read_rows
 from .generation import greedy, inference, stop_ids
 from .targets import resolve_target
-from .tokenizing import IGNORED, SpanTokenizer
 
 
 class Evaluating:
@@ -35,41 +36,54 @@ class Evaluating:
         device: str,
         template: PromptTemplate,
         tokenizer: SpanTokenizer,
+        thinking: bool,
         checkpoint: Callable[[], None],
     ) -> None:
         self.evaluation, self.options = evaluation, options
-        self._rows = list(read_rows(path))
+        with path.open("rb") as file:
+            rows = [read_row(line) for line in file]
+        self._rows = [row for row in rows if evaluation.capability in (None, row.capability)]
         self._model, self._device = model, device
         self._template, self._tokenizer, self._checkpoint = template, tokenizer, checkpoint
+        self._thinking = thinking
+        self._asked = RenderOptions(generation_prompt=True, thinking=thinking)
         if len(self._rows) != evaluation.rows:
             raise RunError(f"{path} has {len(self._rows)} rows, and the plan says {evaluation.rows}")
 
     def questions(self) -> Sequence[str]:
-        asked = RenderOptions(generation_prompt=True)
-        return ["".join(span.text for span in self._template.render(row.prompt, asked)) for row in self._rows]
+        return ["".join(span.text for span in self._template.render(row.prompt, self._asked)) for row in self._rows]
 
     def references(self) -> Sequence[str]:
-        return [self._template.said(row.answer) for row in self._rows]
+        return [self._reference(row) for row in self._rows]
+
+    def _reference(self, row: Conversation) -> str:
+        """What is to be said; a call of a tool, as the template writes it."""
+        if not row.messages[-1].tool_calls:
+            return self._template.said(row.answer)
+        spans = self._template.render(row, RenderOptions(thinking=self._thinking))
+        begin = max(i for i, s in enumerate(spans) if s.answer and not (i and spans[i - 1].answer))
+        said = [s.text for s in spans[begin:] if s.answer and s.text != self._template.end_token]
+        return self._template.said("".join(said))
 
     @cached_property
     def longest_reference(self) -> int:
-        """Tokens of the longest right answer, its end token included, with room for a space."""
-        encoded = (self._tokenizer.words(reference) for reference in self.references())
-        return max(map(len, encoded)) + 2
+        """Tokens of the longest right answer, its thoughts and its end token included, with room for a space."""
+        whole = [row.answer for row in self._rows] if self._thinking else []
+        return max(len(self._tokenizer.words(text)) for text in (*self.references(), *whole)) + 2
 
     def generate(self, max_new_tokens: int) -> list[str]:
-        asked = RenderOptions(generation_prompt=True)
-        prompts = [self._tokenizer.encode(self._template.render(row.prompt, asked)).ids for row in self._rows]
+        prompts = [self._tokenizer.encode(self._template.render(row.prompt, self._asked)).ids for row in self._rows]
         stops = stop_ids(self._tokenizer, self._template.stop_tokens)
         answers = greedy(self._model, prompts, stops, max_new_tokens, self._device, self._checkpoint)
-        return [self._tokenizer.decode(answer).strip() for answer in answers]
+        decoded = [self._tokenizer.decode(answer).strip() for answer in answers]
+        return [self._template.said(answer) for answer in decoded] if self._thinking else decoded
 
     def answer_losses(self) -> list[tuple[float, int]]:
         found = []
         with inference(self._model):
             for row in self._rows:
                 self._checkpoint()
-                encoded = self._tokenizer.encode(self._template.render(row, RenderOptions()))
+                encoded = self._tokenizer.encode(render(self._template, row, RenderOptions(thinking=self._thinking)))
                 ids = torch.tensor([encoded.ids], device=self._device)
                 labels = torch.tensor(encoded.labels, device=self._device)[1:]
                 logits = self._model(input_ids=ids, use_cache=False).logits[0, :-1]
@@ -84,13 +98,13 @@ def evaluate(
     run: Path,
     model: Any,
     device: str,
+    template: PromptTemplate,
     tokenizer: SpanTokenizer,
     moment: Literal["before", "after"],
     checkpoint: Callable[[], None],
     progress: Callable[[str], None],
 ) -> list[Score]:
     """Every evaluation by every evaluator; the samples are kept in ``RUN/samples``."""
-    template = registry().get(PromptTemplate, plan.template.name)
     scores: list[Score] = []
     for evaluation in plan.evaluations:
         path = Path(evaluation.path) if evaluation.path else run / "data" / "test.jsonl"
@@ -98,7 +112,9 @@ def evaluate(
             progress(f"{evaluation.name} {moment}")
             spec = registry().get(Evaluator, part.name)
             options = plan.options.get("evaluator", {})
-            context = Evaluating(evaluation, options, path, model, device, template, tokenizer, checkpoint)
+            context = Evaluating(
+                evaluation, options, path, model, device, template, tokenizer, plan.encoding.thinking, checkpoint
+            )
             result = resolve_target(spec.target)(context)
             folder = run / "samples"
             folder.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .tokenizing import SpanTokenizer
+from graftlm.encoding.tokenizing import SpanTokenizer
 
 BATCH = 64
 

@@ -12,9 +12,9 @@ import torch
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.outcome import Proof
 from graftlm.contracts.services import Tuner
+from graftlm.encoding.rows import EncodedRows
 
 from .batches import collate
-from .encode import EncodedRows
 from .generation import inference
 
 SAMPLES = 4

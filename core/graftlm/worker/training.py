@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graftlm.chat_templates.binding import bound
+from graftlm.chat_templates.own import OwnTemplate
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Effective, EncodingCounts, Outcome
@@ -15,6 +17,9 @@ from graftlm.contracts.serial import from_json, to_builtins
 from graftlm.contracts.services import LoadedModel, Trainer, Tuner
 from graftlm.contracts.specs import PromptTemplate, Quantization
 from graftlm.contracts.versions import versions
+from graftlm.encoding.kept import read_counts
+from graftlm.encoding.rows import load_rows
+from graftlm.encoding.tokenizing import SpanTokenizer
 from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.plugins import registry
 
@@ -42,12 +47,11 @@ class _Run:
         self.plan, self.job, self.run, self.events = plan, job, run, events
         self.patches = Patches(plan, plan.device, stack)
         self.patches.enter("import")
-        from .tokenizing import SpanTokenizer
-
         self.tuner: Tuner = resolve_target(plan.part("method").target)()
-        self.template = registry().get(PromptTemplate, plan.template.name)
         self.folder = Path(job.model)
         self.tokenizer = SpanTokenizer.from_folder(self.folder)
+        own = OwnTemplate.from_folder(self.folder)
+        self.template = bound(registry().get(PromptTemplate, plan.template.name), own)
 
     def carry_out(self, trainer: Trainer, started: float) -> Outcome:
         counts, context = self._prepare()
@@ -91,24 +95,17 @@ class _Run:
     def _prepare(self) -> tuple[EncodingCounts, RunContext]:
         from .batches import draw_order, write_order
         from .context import RunContext
-        from .encode import encode_file, load_rows
         from .load import load_adapted, random_weights
 
-        encoded, data = self.run / "encoded", self.run / "data"
-        counts: dict[str, EncodingCounts] = {}
-        for split in self.plan.data.splits:
-            if split.name != "test":  # test rows are read when the run is scored, not before
-                source, target = data / f"{split.name}.jsonl", encoded / f"{split.name}.safetensors"
-                longest = self.plan.training.max_length
-                counts[split.name] = encode_file(
-                    source, target, self.template, self.tokenizer, longest, self.events, split.rows
-                )
+        encoded = self.run / "encoded"
+        counts = {
+            split.name: read_counts(encoded / f"{split.name}.json")
+            for split in self.plan.data.splits
+            if split.name != "test"  # test rows are read when the run is scored, not before
+        }
         for name, count in counts.items():
-            if count.used < count.rows:
-                self.events.warning(
-                    f"{count.rows - count.used} of {count.rows} {name} rows were left out: {count.too_long} too long, "
-                    f"{count.nothing_trained} with nothing to train on"
-                )
+            for warning in _left_out(name, count):
+                self.events.warning(warning)
         rows = load_rows(encoded / "train.safetensors")
         order = draw_order(len(rows), self.plan.training)
         write_order(order, encoded / "order.json")
@@ -179,11 +176,23 @@ class _Run:
             self.events.progress(f"score {what}", done, total)
             done += 1
 
-        shared = (self.plan.device, self.tokenizer)
+        shared = (self.plan.device, self.template, self.tokenizer)
         after = evaluate(self.plan, self.run, model, *shared, "after", self.events.checkpoint, progress)
         with self.tuner.untuned(model):
             before = evaluate(self.plan, self.run, model, *shared, "before", self.events.checkpoint, progress)
         return (*before, *after)
+
+
+def _left_out(name: str, counts: EncodingCounts) -> list[str]:
+    found = []
+    if counts.used < counts.rows:
+        found.append(
+            f"{counts.rows - counts.used} of {counts.rows} {name} rows were left out: {counts.too_long} too long, "
+            f"{counts.nothing_trained} with nothing to train on"
+        )
+    if counts.truncated:
+        found.append(f"{counts.truncated} of {counts.rows} {name} rows were cut at the longest length")
+    return found
 
 
 def _short(dtype: Any) -> str:

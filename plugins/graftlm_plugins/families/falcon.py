@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from graftlm.api import FamilyFacts, ModelFamily, hookimpl
+from graftlm.api import FamilyFacts, ModelDescription, ModelFamily, hookimpl
 
 ATTENTION = ("query_key_value", "dense")
 MLP = ("dense_h_to_4h", "dense_4h_to_h")
@@ -28,8 +28,14 @@ def facts(config: Mapping[str, Any]) -> FamilyFacts:
     )
 
 
+def template(model: ModelDescription) -> str:
+    """By generation."""
+    name = model.name.lower()
+    if model.model_type == "falcon_h1" or "falcon-h1" in name:
+        return "falcon-h1"
+    return "falcon3" if "falcon3" in name or "falcon-3" in name else "falcon-instruct"
+
+
 @hookimpl
 def graftlm_model_families() -> Iterable[ModelFamily]:
-    yield ModelFamily(
-        name="falcon", summary="Falcon", model_types=("falcon",), facts=facts, template=lambda model: "falcon-instruct"
-    )
+    yield ModelFamily(name="falcon", summary="Falcon", model_types=("falcon",), facts=facts, template=template)

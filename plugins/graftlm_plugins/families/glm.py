@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from graftlm.api import FamilyFacts, ModelFamily, hookimpl
+from graftlm.api import FamilyFacts, ModelDescription, ModelFamily, hookimpl
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP = ("gate_up_proj", "down_proj")
@@ -23,8 +25,23 @@ def facts(config: Mapping[str, Any]) -> FamilyFacts:
     )
 
 
+def template(model: ModelDescription) -> str:
+    """GLM-4.5 and 4.6 reason. Some of GLM-4's own templates end the generation prompt with a new line."""
+    if "moe" in model.model_type or re.search(r"glm-?4\.[5-9]", model.name.lower()):
+        return "glm4.5"
+    return "glm4-newline" if _asks_with_new_line(model.folder) else "glm4"
+
+
+def _asks_with_new_line(folder: Path) -> bool:
+    for name in ("chat_template.jinja", "tokenizer_config.json"):
+        path = folder / name
+        source = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if "add_generation_prompt" in source:  # in JSON, a new line is written with one backslash more
+            asked = source.rpartition("add_generation_prompt")[2]
+            return re.search(r"<\|assistant\|>(\n|\\+n)", asked) is not None
+    return False
+
+
 @hookimpl
 def graftlm_model_families() -> Iterable[ModelFamily]:
-    yield ModelFamily(
-        name="glm", summary="GLM-4", model_types=("glm", "glm4"), facts=facts, template=lambda model: "glm4"
-    )
+    yield ModelFamily(name="glm", summary="GLM-4", model_types=("glm", "glm4"), facts=facts, template=template)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,7 +23,11 @@ def facts(config: Mapping[str, Any]) -> FamilyFacts:
 
 
 def template(model: ModelDescription) -> str:
-    return "qwen3" if model.model_type == "qwen3" else "qwen2.5"
+    """By generation; Qwen1.5 and Qwen2 have Qwen2.5's architecture, and are known by their names alone."""
+    name = model.name.lower()
+    if model.model_type.startswith("qwen3"):
+        return "qwen3-2507" if "2507" in name and "thinking" not in name else "qwen3"
+    return "qwen" if re.search(r"qwen(1|2(?![._-]?5))", name) else "qwen2.5"
 
 
 @hookimpl

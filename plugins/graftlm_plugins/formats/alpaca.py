@@ -6,24 +6,47 @@ from collections.abc import Iterable
 
 from graftlm.api import Conversation, DataError, DataFormat, Message, Record, hookimpl
 
+from .fields import TOOLS, is_alpaca, is_preference, one_pair, refuse, rounds, system_text, text
+
 
 def recognises(record: Record) -> bool:
-    return isinstance(record.get("instruction"), str) and "output" in record
+    return is_alpaca(record) and not is_preference(record)
 
 
 def parse(record: Record) -> Conversation:
     """``input`` follows the instruction on a new line; ``history`` holds earlier [question, answer] pairs."""
-    said = {name: record.get(name) or "" for name in ("system", "instruction", "input", "output")}
-    for name, words in said.items():
-        if not isinstance(words, str):
-            raise DataError(f"'{name}' must be text, not {type(words).__name__}")
-    messages = [Message("system", said["system"])] if said["system"] else []
-    for pair in record.get("history") or []:
-        if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(turn, str) for turn in pair)):
-            raise DataError("'history' must be a list of [question, answer] pairs")
-        messages += [Message("user", pair[0]), Message("assistant", pair[1])]
-    question = f"{said['instruction']}\n{said['input']}" if said["input"] else said["instruction"]
-    return Conversation((*messages, Message("user", question), Message("assistant", said["output"])))
+    refuse(record, *TOOLS)
+    one_pair(record, ("instruction", "output"), ("input", "output"))
+    system = system_text(record)
+    messages = [Message("system", system)] if system else []
+    for question, answer in _history(record):
+        messages += [Message("user", question), Message("assistant", answer)]
+    instruction, more = text(record, "instruction"), text(record, "input")
+    question = f"{instruction}\n{more}" if instruction and more else instruction or more
+    return Conversation((*messages, Message("user", question), Message("assistant", text(record, "output"))))
+
+
+def _history(record: Record) -> list[tuple[str, str]]:
+    history = record.get("history")
+    if history is None:
+        return []
+    if not isinstance(history, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(turn, str) for turn in pair)
+        for pair in history
+    ):
+        raise DataError("'history' must be a list of [question, answer] pairs")
+    return [(question, answer) for question, answer in history]
+
+
+def write(conversation: Conversation) -> Record:
+    """The inverse of ``parse``: earlier rounds become ``history``."""
+    system, (*history, (question, answer)) = rounds(conversation, "alpaca")
+    record: dict[str, object] = {"instruction": question, "input": "", "output": answer}
+    if system:
+        record["system"] = system
+    if history:
+        record["history"] = [list(pair) for pair in history]
+    return record
 
 
 @hookimpl
@@ -34,4 +57,5 @@ def graftlm_data_formats() -> Iterable[DataFormat]:
         fields=("instruction", "input", "output", "system", "history"),
         recognises=recognises,
         parse=parse,
+        write=write,
     )

@@ -6,39 +6,52 @@ from collections.abc import Iterable
 
 from graftlm.api import Conversation, DataError, DataFormat, Message, Record, hookimpl
 
-NAMES = (("input", "output"), ("prompt", "completion"), ("instruction", "response"), ("question", "answer"))
-
-
-REFUSED = ("history", "tools", "functions", "images")
-"""Fields that carry something which would be lost."""
-
-
-def names(record: Record) -> tuple[str, str] | None:
-    """The pair of field names that the record has; an alpaca record is none."""
-    if "instruction" in record and "output" in record:
-        return None
-    return next((pair for pair in NAMES if all(isinstance(record.get(name), str) for name in pair)), None)
+from .fields import (
+    PAIRS,
+    TOOLS,
+    is_alpaca,
+    is_preference,
+    one_pair,
+    pairs_in,
+    plain_turns,
+    refuse,
+    rounds,
+    system_text,
+    text,
+    text_there,
+)
 
 
 def recognises(record: Record) -> bool:
-    return names(record) is not None
+    return bool(pairs_in(record)) and not is_alpaca(record) and not is_preference(record)
 
 
 def parse(record: Record) -> Conversation:
-    """``context`` (as Dolly has it) follows the question on a new line; ``system`` is the system turn."""
-    pair = names(record)
-    if pair is None:
-        usual = ", ".join("/".join(pair) for pair in NAMES)
-        raise DataError(f"no pair of text fields ({usual}) in a record with {', '.join(record) or 'no fields'}")
-    for name in REFUSED:
-        if record.get(name):
-            raise DataError(f"'{name}' has no place in a pair: use a format of turns, or leave it out")
-    system, context = record.get("system") or "", record.get("context") or ""
-    if not (isinstance(system, str) and isinstance(context, str)):
-        raise DataError("'system' and 'context' must be text")
-    question = f"{record[pair[0]]}\n{context}" if context else record[pair[0]]
+    """``context`` (as Dolly has it), or the ``input`` of an instruction, follows the question on a new line."""
+    if is_alpaca(record):
+        raise DataError("it has an instruction and an output, which is alpaca: choose --format alpaca")
+    found = pairs_in(record)
+    if not found:
+        usual = ", ".join("/".join(pair) for pair in PAIRS)
+        fields = ", ".join(record) or "no fields"
+        raise DataError(f"no pair of text fields ({usual}) in a record with {fields}: name yours with --columns")
+    asked, answered = pair = found[0]
+    one_pair(record, pair)
+    refuse(record, "history", *TOOLS)
+    question, answer, system = text_there(record, asked), text_there(record, answered), system_text(record)
+    context = [text(record, "context")] + ([text(record, "input")] if asked == "instruction" else [])
+    question = "\n".join(filter(None, [question, *context]))
     first = (Message("system", system),) if system else ()
-    return Conversation((*first, Message("user", question), Message("assistant", record[pair[1]])))
+    return Conversation((*first, Message("user", question), Message("assistant", answer)))
+
+
+def write(conversation: Conversation) -> Record:
+    """The inverse of ``parse``, as ``input`` and ``output``."""
+    turns = [message for message in plain_turns(conversation, "pairs") if message.role != "system"]
+    if len(turns) > 2:
+        raise DataError(f"pairs has one question and one answer, and this conversation has {len(turns)} turns")
+    system, ((question, answer),) = rounds(conversation, "pairs")
+    return {"input": question, "output": answer} | ({"system": system} if system else {})
 
 
 @hookimpl
@@ -46,7 +59,8 @@ def graftlm_data_formats() -> Iterable[DataFormat]:
     yield DataFormat(
         name="pairs",
         summary="input/output, prompt/completion, instruction/response, question/answer",
-        fields=tuple(name for pair in NAMES for name in pair),
+        fields=tuple(name for pair in PAIRS for name in pair),
         recognises=recognises,
         parse=parse,
+        write=write,
     )

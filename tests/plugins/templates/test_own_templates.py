@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 
 import graftlm_registry
 from graftlm.api import Conversation, Message, PromptTemplate, RenderOptions
-from graftlm.worker.tokenizing import IGNORED, SpanTokenizer
+from graftlm.encoding.tokenizing import IGNORED, SpanTokenizer
 from graftlm_registry.plugins import registry
 
 BUILTIN = Path(graftlm_registry.__file__).parent / "builtin"
-MODELS = {"tiny-mistral": "mistral-v3", "tiny-qwen": "qwen3", "tiny-glm": "glm4", "tiny-falcon": "falcon-instruct"}
+MODELS = {
+    "tiny-mistral": "mistral-v3",
+    "tiny-qwen": "qwen3",
+    "tiny-glm": "glm4-newline",
+    "tiny-falcon": "falcon-instruct",
+}
 TOKENIZERS = {name: SpanTokenizer.from_folder(BUILTIN / name) for name in MODELS}
 WORDS = st.text(min_size=1, max_size=30).map(str.strip).filter(bool)
 
@@ -39,19 +44,25 @@ def test_the_model_s_own_template_gives_the_same_text(model: str) -> None:
     from transformers import AutoTokenizer
 
     own, template = AutoTokenizer.from_pretrained(BUILTIN / model), template_of(model)
-    corpus = (
+    odd = (" lead", "trail ", "\n\nnew\nlines\n", " two\r\nlines ", "<think>\nhm\n</think>\n\nok", "<|im_end|>", "🙂")
+    corpus = [
         [("user", "U1")],
-        [("user", "U1"), ("assistant", "A1"), ("user", "U2")],
-        [("system", "S"), ("user", "U1"), ("assistant", "A1"), ("user", " two\r\nlines ")],
-    )
+        [("user", "U1"), ("assistant", "A1")],
+        [("system", "S"), ("user", "U1"), ("assistant", "A1"), ("user", "U2"), ("assistant", "A2")],
+        *([("system", w), ("user", w), ("assistant", w), ("user", w)] for w in odd),
+        *([("user", w), ("assistant", w), ("user", w), ("assistant", w)] for w in odd),
+    ]
     for turns in corpus:
-        messages = [{"role": role, "content": words} for role, words in turns]
-        theirs = own.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
-        spans = template.render(
-            Conversation(tuple(Message(r, w) for r, w in turns)), RenderOptions(generation_prompt=True)
-        )
-        ours = "".join(span.text for span in spans)
-        assert (ours if template.own_end else ours.replace("<|endoftext|>", "")) == theirs
+        for thinking in (False, True) if template.thinking else (False,):
+            asks = turns[-1][0] == "user"
+            theirs = own.apply_chat_template(
+                [{"role": role, "content": words} for role, words in turns],
+                tokenize=False,
+                add_generation_prompt=asks,
+                enable_thinking=thinking,
+            )
+            spans = template.render(Conversation(tuple(Message(r, w) for r, w in turns)), RenderOptions(asks, thinking))
+            assert "".join(span.text for span in spans if not span.added) == theirs
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -1,4 +1,4 @@
-"""Containers name the right line, and a row's split depends on its own words alone."""
+"""A row's split depends on its own words alone, and rows pass unchanged from the front to a worker."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from graftlm.contracts.conversation import Conversation, Message
+from graftlm.contracts.conversation import Conversation, Message, ToolCall
 from graftlm.contracts.errors import DataError
 from graftlm.contracts.plan import Split
 from graftlm.contracts.specs import DataFormat
-from graftlm.data.containers import read_records
-from graftlm.data.conversations import read_conversations, read_row, write_row
-from graftlm.data.splits import SplitRequest, survey, write_splits
-from graftlm.data.splitting import membership, normalised
+from graftlm.data import splitting
+from graftlm.data.conversations import Reading, read, strict
+from graftlm.data.inputs import find
+from graftlm.data.rows import read_row, write_row
+from graftlm.data.split_rule import read_rule, rule_json
+from graftlm.data.splits import DataRequest, survey, write_splits
+from graftlm.data.splitting import SplitName, SplitRule, class_of, fingerprint, normalised, split_at, stratified
 from graftlm_registry.plugins import registry
 
 quick = settings(
     max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-words = st.text(max_size=20)
-anything = st.text(st.characters(exclude_categories=()), max_size=20)
-"""Lone surrogates too: JSON can hold them as escapes."""
+words = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 
 
 def formats() -> list[DataFormat]:
@@ -39,119 +40,24 @@ def question(text: str) -> Conversation:
     return Conversation((Message("user", text), Message("assistant", "an answer")))
 
 
-def request(data: Path, *, val: float = 0.1, test: float = 0.1, **given_files: Path) -> SplitRequest:
-    files: dict[str, Path | None] = {"val_data": None, "test_data": None, **given_files}
-    return SplitRequest(data=data, val_split=val, test_split=test, **files)
+def request(data: Path, *, val: float = 0.1, test: float = 0.1, **given_files: Path) -> DataRequest:
+    files = {name: find(str(path), spool=path.parent) for name, path in given_files.items()}
+    return DataRequest(
+        data=find(str(data), spool=data.parent),
+        rule=SplitRule(validation=val, test=test),
+        **files,  # type: ignore[arg-type]
+    )
+
+
+def membership(conversation: Conversation, val: float, test: float) -> SplitName:
+    return splitting.membership(conversation, SplitRule(validation=val, test=test))
 
 
 def alpaca_row(text: str, output: str = "an answer") -> dict[str, str]:
     return {"instruction": text, "output": output}
 
 
-# ── containers ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-DAMAGE: Sequence[Callable[[str], str]] = (
-    lambda row: row.replace(":", "::", 1),
-    lambda row: row.replace('"', "'", 1),
-    lambda row: "{" + row,
-    lambda row: "@" + row,
-    lambda row: '{"a": nul}',
-    lambda row: '{"a": "\\q"}',
-    lambda row: '{"a": "a\tb"}',
-    lambda row: '{"a" 1}',
-    lambda row: '{"a": 1,}',
-    lambda row: "[]",
-    lambda row: "5",
-)
-"""Ways to break a row so that no parser can take it and no other line is to blame."""
-
-
-@st.composite
-def files(draw: st.DrawFn) -> tuple[list[str], list[int], str, bool, bool]:
-    """Lines (some blank) that hold rows, the numbers of those that do, the line's end, whether a BOM leads, and
-    whether the rows stand in a list.
-    """
-    listed = draw(st.booleans())
-    lines = ["["] if listed else []
-    places = []
-    rows = draw(st.lists(st.tuples(words, words, st.booleans(), st.integers(0, 2)), min_size=1, max_size=12))
-    for number, (text, output, escaped, blanks) in enumerate(rows, 1):
-        lines += [""] * blanks
-        row = json.dumps(alpaca_row(text, output), ensure_ascii=escaped)
-        lines.append(row + ("," if listed and number < len(rows) else ""))
-        places.append(len(lines))
-    lines += ["]"] if listed else []
-    return lines, places, draw(st.sampled_from(["\n", "\r\n"])), draw(st.booleans()), listed
-
-
-def write(folder: Path, lines: Sequence[str], end: str, bom: bool, listed: bool) -> Path:
-    path = folder / ("data.json" if listed else "data.jsonl")
-    path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + "".join(line + end for line in lines).encode())
-    return path
-
-
-@quick
-@given(files())
-def test_every_record_has_its_line(made: tuple[list[str], list[int], str, bool, bool]) -> None:
-    lines, places, end, bom, listed = made
-    with tempfile.TemporaryDirectory() as folder:
-        path = write(Path(folder), lines, end, bom, listed)
-        found = list(read_records(path))
-    assert [source for _, source in found] == [f"{path}:{place}" for place in places]
-    assert [record for record, _ in found] == [json.loads(lines[place - 1].rstrip(",")) for place in places]
-
-
-@quick
-@given(files(), st.sampled_from(DAMAGE), st.data())
-def test_a_broken_line_is_named(
-    made: tuple[list[str], list[int], str, bool, bool], damage: Callable[[str], str], data: st.DataObject
-) -> None:
-    """The rows before it come through; then the error names exactly that line."""
-    lines, places, end, bom, listed = made
-    victim = data.draw(st.integers(0, len(places) - 1))
-    row = lines[places[victim] - 1]
-    comma = "," if listed and victim < len(places) - 1 else ""
-    lines[places[victim] - 1] = damage(row.removesuffix(comma)) + comma
-    with tempfile.TemporaryDirectory() as folder:
-        path = write(Path(folder), lines, end, bom, listed)
-        records = read_records(path)
-        for place in places[:victim]:
-            assert next(records)[1] == f"{path}:{place}"
-        with pytest.raises(DataError) as caught:
-            next(records)
-    assert str(caught.value).startswith(f"{path}:{places[victim]}: ")
-
-
-@pytest.mark.parametrize("indent", [None, 2, "\t"])
-def test_a_list_in_any_layout(indent: int | str | None, tmp_path: Path) -> None:
-    """A record's place is the line where it begins."""
-    path = tmp_path / "data.json"
-    rows = [alpaca_row(f"row {i}") for i in range(5)]
-    path.write_text(json.dumps(rows, indent=indent), encoding="utf-8")
-    found = list(read_records(path))
-    assert [record for record, _ in found] == rows
-    text = path.read_text(encoding="utf-8").splitlines()
-    for i, (_, source) in enumerate(found):
-        line = int(source.rpartition(":")[2])
-        assert line == (1 if indent is None else 2 + 4 * i)
-        assert "{" in text[line - 1]
-
-
-def test_a_comma_that_lacks_is_looked_for_at_its_place(tmp_path: Path) -> None:
-    path = tmp_path / "data.json"
-    path.write_text('[\n{"a": 1}\n}\n\n\n, {"a": 2}\n]\n', encoding="utf-8")
-    with pytest.raises(DataError, match=r"data\.json:3: not valid JSON: expected ',' or ']'"):
-        list(read_records(path))
-
-
-@pytest.mark.parametrize("name", ["d.jsonl", "d.ndjson", "d.JSONL", "d.json"])
-def test_lines_of_json_by_any_name(name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    path.write_text('\n{"a": 1}\n\n{"a": 2}', encoding="utf-8")
-    assert [(record["a"], source) for record, source in read_records(path)] == [(1, f"{path}:2"), (2, f"{path}:4")]
-
-
-def test_a_format_is_detected(tmp_path: Path, write_rows: Callable[[str, Sequence[Any]], Path]) -> None:
+def test_a_format_is_detected(write_rows: Callable[[str, Sequence[Any]], Path]) -> None:
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     shapes = {
         "alpaca": {"instruction": "a", "output": "b"},
@@ -160,11 +66,12 @@ def test_a_format_is_detected(tmp_path: Path, write_rows: Callable[[str, Sequenc
         "sharegpt": {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
     }
     for name, row in shapes.items():
-        path = write_rows(f"{name}.jsonl", [row] * 30)
-        found, splits = survey(request(path, val=0, test=0), None, formats())
-        assert found.name == name
-        assert [(s.name, s.rows) for s in splits] == [("train", 30)]
-        assert [m.content for m in next(read_conversations(path, found)).messages] == ["a", "b"]
+        made = request(write_rows(f"{name}.jsonl", [row] * 30), val=0, test=0)
+        found = survey(made, None, formats())
+        assert found.format == name
+        assert [(s.name, s.rows) for s in found.splits] == [("train", 30)]
+        first = next(strict(read(made.data, Reading(registry().get(DataFormat, name)))))
+        assert [m.content for m in first.messages] == ["a", "b"]
 
 
 # ── rows between front and worker ────────────────────────────────────────────────────────────────────────────────────
@@ -174,13 +81,20 @@ conversations = st.builds(
     st.lists(
         st.builds(
             Message,
-            st.sampled_from(["system", "user", "assistant"]),
-            anything,
+            st.sampled_from(["system", "user", "assistant", "tool", "document"]),
+            words,
             st.sampled_from([None, True, False]),
+            st.lists(st.builds(ToolCall, words, st.dictionaries(words, words | st.integers()), words), max_size=2).map(
+                tuple
+            ),
+            words,
+            words,
         ),
         max_size=6,
     ).map(tuple),
-    anything,
+    words,
+    st.lists(st.dictionaries(words, words), max_size=2).map(tuple),
+    words,
 )
 
 
@@ -188,8 +102,8 @@ conversations = st.builds(
 @given(conversations)
 def test_a_row_reads_as_it_was_written(conversation: Conversation) -> None:
     line = write_row(conversation)
-    assert line.endswith("\n")
-    assert line.count("\n") == 1
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
     assert read_row(line) == conversation
 
 
@@ -200,19 +114,19 @@ def test_rows_read_as_they_were_written_to_a_file(rows: list[Conversation]) -> N
     rows = [*rows, Conversation((Message("user", "a\u2028b\u2029c\x85d\re\x0bf\x0cg\x1ch\x00"),), "x:1")]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
-        with path.open("w", encoding="utf-8") as file:
+        with path.open("wb") as file:
             file.writelines(map(write_row, rows))
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             assert [read_row(line) for line in file] == rows
 
 
 # ── splits ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def written(made: SplitRequest, folder: Path) -> dict[str, list[str]]:
+def written(made: DataRequest, folder: Path) -> dict[str, list[str]]:
     """The questions of each split, as a worker will read them."""
-    data_format, planned = survey(made, None, formats())
-    write_splits(made, data_format, planned, folder)
+    planned = survey(made, None, formats()).splits
+    write_splits(made, registry().get(DataFormat, "alpaca"), planned, folder)
     found = {}
     for name in ("train", "validation", "test"):
         with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
@@ -250,7 +164,7 @@ def test_an_answer_does_not_decide(tmp_path: Path, write_rows: Callable[[str, Se
 def test_shares(val: float, test: float, write_rows: Callable[[str, Sequence[Any]], Path]) -> None:
     """Within four standard deviations on 2,000 rows; a share of nothing is nothing."""
     path = write_rows("d.jsonl", [alpaca_row(f"question {i}") for i in range(2000)])
-    _, splits = survey(request(path, val=val, test=test), None, formats())
+    splits = survey(request(path, val=val, test=test), None, formats()).splits
     rows = {split.name: split.rows for split in splits}
     for name, share in (("validation", val), ("test", test), ("train", 1 - val - test)):
         assert abs(rows.get(name, 0) - 2000 * share) <= 4 * (2000 * share * (1 - share)) ** 0.5, name
@@ -296,7 +210,7 @@ def test_leakage_is_refused_with_its_place(
     with pytest.raises(DataError, match=rf"2 rows .*other\.jsonl:2 \({name}\)"):
         survey(request(data, val=0, test=0, **{flag: other}), None, formats())
     clean = write_rows("clean.jsonl", [alpaca_row("fresh"), alpaca_row("question number 70")])
-    _, splits = survey(request(data, val=0, test=0, **{flag: clean}), None, formats())
+    splits = survey(request(data, val=0, test=0, **{flag: clean}), None, formats()).splits
     assert {split.name: (split.rows, Path(split.path).name) for split in splits} == {
         "train": (20, "d.jsonl"),
         name: (2, "clean.jsonl"),
@@ -321,7 +235,7 @@ def test_rows_that_are_not_trained_on_leak_nothing(write_rows: Callable[[str, Se
     kept = [row for row in rows if membership(question(row["instruction"]), 0, 0.3) == "test"]
     assert kept
     made = request(write_rows("d.jsonl", rows), val=0, test=0.3, val_data=write_rows("val.jsonl", kept))
-    _, splits = survey(made, None, formats())
+    splits = survey(made, None, formats()).splits
     assert {split.name: split.rows for split in splits} == {
         "train": 100 - len(kept),
         "validation": len(kept),
@@ -333,7 +247,7 @@ def test_a_row_changes_the_digest_of_its_own_split_alone(write_rows: Callable[[s
     rows = [alpaca_row(f"question {i}") for i in range(100)]
 
     def digests(found: Sequence[dict[str, str]]) -> dict[str, str]:
-        return {s.name: s.digest for s in survey(request(write_rows("d.jsonl", found)), None, formats())[1]}
+        return {s.name: s.digest for s in survey(request(write_rows("d.jsonl", found)), None, formats()).splits}
 
     before = digests(rows)
     for i in range(100, 130):
@@ -351,13 +265,16 @@ def test_a_digest_is_of_content_not_of_places(tmp_path: Path, write_rows: Callab
     def facts(splits: Sequence[Split]) -> list[tuple[str, int, str]]:
         return [(s.name, s.rows, s.digest) for s in splits]
 
-    assert facts(survey(request(lined), None, formats())[1]) == facts(survey(request(listed), None, formats())[1])
+    assert facts(survey(request(lined), None, formats()).splits) == facts(
+        survey(request(listed), None, formats()).splits
+    )
 
 
 def test_files_that_change_after_the_survey(tmp_path: Path, write_rows: Callable[[str, Sequence[Any]], Path]) -> None:
     rows = [alpaca_row(f"question {i}") for i in range(50)]
     made = request(write_rows("d.jsonl", rows))
-    data_format, planned = survey(made, None, formats())
+    data_format = registry().get(DataFormat, "alpaca")
+    planned = survey(made, None, formats()).splits
     write_rows("d.jsonl", [alpaca_row("question 0", "another answer"), *rows[1:]])
     with pytest.raises(DataError, match=r"d\.jsonl changed"):
         write_splits(made, data_format, planned, tmp_path / "out")
@@ -369,7 +286,87 @@ def test_a_split_that_was_not_planned(tmp_path: Path, write_rows: Callable[[str,
     """A new row that falls into a split which had none is a change too."""
     sides = {side: alpaca_row(text) for text in map(str, range(99)) if (side := membership(question(text), 0.1, 0.1))}
     made = request(write_rows("d.jsonl", [sides["train"]]))
-    data_format, planned = survey(made, None, formats())
+    data_format = registry().get(DataFormat, "alpaca")
+    planned = survey(made, None, formats()).splits
     write_rows("d.jsonl", [sides["train"], sides["test"]])
     with pytest.raises(DataError, match=r"d\.jsonl changed"):
         write_splits(made, data_format, planned, tmp_path / "out")
+
+
+# ── thresholds by class ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def labelled(count: int, first: int = 0) -> list[tuple[int, str]]:
+    """Fingerprints with classes: common, rare, and answers that stand once."""
+    found = []
+    for i in range(first, first + count):
+        label = "common" if i % 10 else ("rare" if i % 20 else f"once {i}")
+        found.append((fingerprint(question(f"question {i}")), label))
+    return found
+
+
+def test_every_class_has_its_shares() -> None:
+    rows = labelled(600)
+    rule = stratified(rows, 0.1, 0.2)
+    assert set(rule.classes) == {"common", "rare"}
+    for label in rule.classes:
+        sides = [split_at(place, name, rule) for place, name in rows if name == label]
+        assert sides.count("test") == round(len(sides) * 0.2)
+        assert sides.count("validation") == round(len(sides) * 0.1)
+
+
+def test_kept_thresholds_move_no_row_when_the_file_grows(tmp_path: Path) -> None:
+    rule = stratified(labelled(300), 0.1, 0.2)
+    path = tmp_path / "split.json"
+    path.write_bytes(rule_json(rule))
+    assert read_rule(path) == rule
+    before = [split_at(place, label, rule) for place, label in labelled(300)]
+    assert [split_at(place, label, read_rule(path)) for place, label in labelled(900)][:300] == before
+
+
+@quick
+@given(
+    st.lists(st.tuples(st.integers(0, 2**64 - 1), st.sampled_from(["a", "b", "c", ""])), min_size=1, max_size=60),
+    st.floats(0, 0.45),
+    st.floats(0, 0.45),
+)
+def test_thresholds_are_shares_and_leave_something_to_train_on(
+    rows: list[tuple[int, str]], val: float, test: float
+) -> None:
+    rule = stratified(rows, val, test)
+    for label, (validation, tests) in rule.classes.items():
+        assert 0 <= tests <= tests + validation <= 1
+        places = {place for place, name in rows if name == label}
+        assert any(split_at(place, label, rule) == "train" for place in places)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "cannot be read"),
+        ('{"validation": 0.1, "test": 0.1, "classes": {}}', "no split rule of version 1"),
+        ('{"graftlm_split": 1, "validation": 0.9, "test": 0.2, "classes": {}}', "outside of 0 to 1"),
+        ('{"graftlm_split": 1, "validation": "x", "test": 0.2}', "cannot be read"),
+    ],
+)
+def test_a_rule_that_is_none(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "split.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=reason):
+        read_rule(path)
+
+
+def test_one_question_with_answers_of_two_classes_may_not_fall_on_both_sides(
+    write_rows: Callable[[str, Sequence[Any]], Path],
+) -> None:
+    """Thresholds by class could part them: the survey sees it."""
+    rows = [alpaca_row(f"question {i}", answer) for i in range(40) for answer in ("yes", "no")]
+    made = request(write_rows("d.jsonl", rows))
+    rule = SplitRule(validation=0.0, test=0.5, classes={"yes": (0.0, 0.9), "no": (0.0, 0.1)})
+    with pytest.raises(DataError, match="trained on too"):
+        survey(DataRequest(data=made.data, rule=rule), None, formats())
+
+
+def test_long_answers_name_no_class() -> None:
+    assert class_of(question("x")) == "an answer"
+    assert class_of(Conversation((Message("user", "x"), Message("assistant", "long " * 30)))) == ""

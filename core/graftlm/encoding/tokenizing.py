@@ -18,6 +18,8 @@ from tokenizers import Tokenizer
 from graftlm.contracts.conversation import Span
 from graftlm.contracts.errors import DataError, ModelError
 
+from .word_cache import WordCache, can_cut
+
 IGNORED = -100
 """The label of a token that is not trained (torch's ``ignore_index``)."""
 
@@ -29,16 +31,22 @@ class Encoded:
     ids: list[int]
     labels: list[int]
 
+    def part(self, begin: int, end: int) -> Encoded:
+        return Encoded(self.ids[begin:end], self.labels[begin:end])
+
 
 class SpanTokenizer:
     """Reads ``tokenizer.json`` as the model ships it, once whole and once without its added tokens."""
 
     def __init__(self, definition: str) -> None:
+        described = json.loads(definition)
         self._full = Tokenizer.from_str(definition)
-        self._words = Tokenizer.from_str(json.dumps(_without_added_tokens(json.loads(definition))))
-        self._words.no_padding()
-        self._words.no_truncation()
-        unknown = json.loads(definition).get("model", {}).get("unk_token")  # stands for words, if for none it knows
+        self._full.no_padding()
+        self._full.no_truncation()
+        blind = _without_added_tokens(described)
+        self._words = Tokenizer.from_str(json.dumps(blind))
+        self._ids_of = WordCache(self._plain).ids if can_cut(blind) else self._plain
+        unknown = described["model"].get("unk_token")  # stands for words, if for none it knows
         self._control = {
             token_id for token_id, token in self._full.get_added_tokens_decoder().items() if token.content != unknown
         }
@@ -64,9 +72,13 @@ class SpanTokenizer:
     def has(self, token: str) -> bool:
         return self._full.token_to_id(token) is not None
 
+    def _plain(self, text: str) -> list[int]:
+        ids: list[int] = self._words.encode(text, add_special_tokens=False).ids
+        return ids
+
     def words(self, text: str) -> list[int]:
         """Ids of plain words; never a control token."""
-        ids: list[int] = self._words.encode(text, add_special_tokens=False).ids
+        ids = self._ids_of(text)
         if self._control.isdisjoint(ids):
             return ids
         # A vocabulary may hold a control token as an ordinary entry: split the words until it no longer matches.
@@ -101,6 +113,29 @@ class SpanTokenizer:
             labels += new if first.trained else [IGNORED] * len(new)
         return Encoded(ids, labels)
 
+    def shown(self, text: str) -> list[tuple[int, str]]:
+        """``words`` with the stretch of text that each id stands for. A character of several tokens stands with the
+        last of them.
+        """
+        encoding = self._words.encode(text, add_special_tokens=False)
+        if encoding.ids != self.words(text):  # a control token's text was split
+            middle = len(text) // 2
+            return self.shown(text[:middle]) + self.shown(text[middle:])
+        ends = [end for _, end in encoding.offsets]
+        found, place = [], 0
+        for i, token_id in enumerate(encoding.ids):
+            last = i + 1 == len(ends) or ends[i + 1] > ends[i]
+            end = max(place, ends[i]) if last else place
+            end = len(text) if i + 1 == len(ends) else end
+            found.append((token_id, text[place:end]))
+            place = end
+        return found
+
+    def one_piece(self, text: str) -> list[int]:
+        """What the tokenizer makes of a whole rendered text, as its own chat template would have it."""
+        ids: list[int] = self._full.encode(text, add_special_tokens=False).ids
+        return ids
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, control tokens left out."""
         return str(self._full.decode(list(ids), skip_special_tokens=True))
@@ -109,12 +144,16 @@ class SpanTokenizer:
 def _without_added_tokens(definition: dict[str, Any]) -> dict[str, Any]:
     """The same tokenizer, blind to control tokens.
 
-    Metaspace's "first" means the start of the whole text, and every template starts with a control token, so no piece
-    is a start: it must not gain a space that one-piece tokenization would not give it.
+    A piece gains no space in front: where a model was trained with one, its template says it, as in ``[INST] U1``.
     """
     words = {**definition, "added_tokens": [], "post_processor": None, "padding": None, "truncation": None}
     pre = words.get("pre_tokenizer") or {}
     for part in [pre, *pre.get("pretokenizers", [])]:
-        if part.get("prepend_scheme") == "first":
+        if part.get("prepend_scheme") in ("first", "always"):
             part["prepend_scheme"] = "never"
+    normalizer = words.get("normalizer") or {}
+    if normalizer.get("type") == "Prepend":
+        words["normalizer"] = None
+    elif normalizer.get("type") == "Sequence":
+        normalizer["normalizers"] = [part for part in normalizer["normalizers"] if part["type"] != "Prepend"]
     return words

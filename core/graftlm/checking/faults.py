@@ -1,0 +1,64 @@
+"""Rows that cannot be used, counted by what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from graftlm.data.conversations import SHOWN, Fault
+
+MOST_KINDS = 50
+OTHER = "something else"
+QUOTED = re.compile(r"'([^']*)'|\"[^\"]*\"")
+NAME = re.compile(r"\w{1,24}")
+"""A field or a role, which is told; anything else in quotes is what a single row says."""
+NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """``total`` rows that cannot be used; ``kinds`` counts them by reason, the most frequent first; ``first`` are the
+    first twenty as ``file:line: reason``. ``ended`` says of each file that could not be read to its end why.
+    """
+
+    total: int
+    kinds: dict[str, int]
+    first: tuple[str, ...]
+    ended: tuple[str, ...] = ()
+
+
+class FaultCounts:
+    """Faults as they go by."""
+
+    def __init__(self) -> None:
+        self._kinds: Counter[str] = Counter()
+        self._first: list[str] = []
+        self._ended: list[str] = []
+
+    def add(self, fault: Fault) -> None:
+        if len(self._first) < SHOWN:
+            self._first.append(str(fault))
+        kind = kind_of(fault.reason)
+        self._kinds[kind if kind in self._kinds or len(self._kinds) < MOST_KINDS else OTHER] += 1
+
+    def add_end(self, sentence: str) -> None:
+        self._ended.append(sentence)
+
+    def counted(self) -> Faults:
+        return Faults(
+            total=self._kinds.total(),
+            kinds=dict(self._kinds.most_common()),
+            first=tuple(self._first),
+            ended=tuple(self._ended),
+        )
+
+
+def kind_of(reason: str) -> str:
+    """The reason without what it says of the single row."""
+    start = reason.partition(": ")[0]
+    return NUMBER.sub("N", QUOTED.sub(_named, start.partition(" (")[0]))
+
+
+def _named(quoted: re.Match[str]) -> str:
+    return quoted.group() if NAME.fullmatch(quoted.group(1) or "") else "'…'"

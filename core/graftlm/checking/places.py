@@ -1,0 +1,56 @@
+"""Where each row stands, in four bytes a row."""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from bisect import bisect_right
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+SHOWN = 10
+"""Examples that are kept of each finding."""
+
+
+class Places:
+    """``file:line`` of every row, by its number from 0."""
+
+    def __init__(self) -> None:
+        self._lines = array("I")
+        self._labels: list[str] = []
+        self._starts: list[int] = []
+
+    def add(self, source: str) -> None:
+        label, _, line = source.rpartition(":")
+        if not self._labels or label != self._labels[-1]:
+            self._labels.append(label)
+            self._starts.append(len(self._lines))
+        self._lines.append(int(line))
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, row: int) -> str:
+        return f"{self._labels[bisect_right(self._starts, row) - 1]}:{self._lines[row]}"
+
+
+class First(Generic[T]):
+    """The examples with the smallest row numbers, in whatever order they are found. ``found`` counts them all."""
+
+    def __init__(self, most: int = SHOWN) -> None:
+        self._most = most
+        self._heap: list[tuple[int, int, T]] = []
+        self.found = 0
+
+    def add(self, row: int, example: T) -> None:
+        self.found += 1
+        entry = (-row, -self.found, example)
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, entry)
+        elif entry > self._heap[0]:
+            heapq.heapreplace(self._heap, entry)
+
+    @property
+    def examples(self) -> tuple[T, ...]:
+        return tuple(example for _, _, example in sorted(self._heap, key=lambda entry: (-entry[0], -entry[1])))

@@ -1,0 +1,27 @@
+"""What commands take that look at data as a model reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def model_options(command: F) -> F:
+    """Add ``--model --template --train-on``."""
+    for option in (
+        click.option(
+            "--train-on",
+            type=click.Choice(["assistant", "last", "all"]),
+            default="assistant",
+            show_default=True,
+            help="What is supervised.",
+        ),
+        click.option("--template", default="auto", show_default=True, metavar="NAME", help="Prompt template."),
+        click.option("--model", required=True, metavar="M", help="The model whose tokenizer and template are used."),
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,160 @@
+"""``graftlm data split``."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .reading import ReadingOptions, find_inputs, how_to_read, reading_options
+
+if TYPE_CHECKING:
+    from graftlm.data.conversations import Reading
+    from graftlm.data.inputs import Inputs
+    from graftlm.data.splitting import SplitRule
+
+RULE = "split.json"
+
+
+@click.command()
+@click.argument("data")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the files and split.json.")
+@click.option("--val-split", type=float, metavar="X", help="About this share is for validation. [default: 0.1]")
+@click.option("--test-split", type=float, metavar="X", help="About this share is for the test. [default: 0.1]")
+@click.option("--stratify", is_flag=True, help="Give each class of answers its shares, by thresholds of its own.")
+@reading_options
+def split(
+    data: str, out: Path, val_split: float | None, test_split: float | None, stratify: bool,
+    format: str, columns: str, split: str, offline: bool,
+) -> None:  # fmt: skip
+    """Write train.jsonl, validation.jsonl and test.jsonl, the records as they are.
+
+    A hash of a row's content decides where it goes, so rows that are added later move no old one. split.json keeps the
+    thresholds: give the grown DATA and the same --out again, and it is split by the same ones.
+    """
+    from graftlm.data.split_rule import read_rule, rule_json
+
+    inputs = find_inputs(data, split, offline)
+    reading = how_to_read(inputs, ReadingOptions(format, columns, split, offline))
+    known = out / RULE
+    again = known.is_file()
+    if again:
+        rule = read_rule(known)
+        _refuse_another(rule, val_split, test_split, stratify, out)
+    else:
+        _refuse_full(out)
+        rule = _rule(inputs, reading, val_split, test_split, stratify)
+    fresh = out / ".new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        counts = _write(inputs, reading, rule, fresh)
+        (fresh / RULE).write_bytes(rule_json(rule))
+        for path in sorted(fresh.iterdir()):
+            path.replace(out / path.name)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    click.echo(_report(counts, rule, out, again))
+
+
+def _refuse_full(out: Path) -> None:
+    from graftlm.contracts.errors import UsageError
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"--out {out} is there already and holds no {RULE}: give a new folder")
+
+
+def _refuse_another(rule: SplitRule, val: float | None, test: float | None, stratify: bool, out: Path) -> None:
+    from graftlm.contracts.errors import UsageError
+
+    other = [
+        flag
+        for flag, said, kept in (("--val-split", val, rule.validation), ("--test-split", test, rule.test))
+        if said not in (None, kept)
+    ]
+    if stratify and not rule.classes:
+        other.append("--stratify")
+    if other:
+        raise UsageError(
+            f"{out / RULE} keeps how this data was split, and {' and '.join(other)} would split it otherwise: "
+            "leave it out, or give a new --out"
+        )
+
+
+def _rule(inputs: Inputs, reading: Reading, val: float | None, test: float | None, stratify: bool) -> SplitRule:
+    from graftlm.contracts.errors import UsageError
+    from graftlm.data.conversations import read, strict
+    from graftlm.data.splitting import SplitRule, class_of, fingerprint, stratified
+
+    val, test = 0.1 if val is None else val, 0.1 if test is None else test
+    if not (0 <= val <= 0.9 and 0 <= test <= 0.9 and val + test < 1):
+        raise UsageError("--val-split and --test-split must be between 0 and 0.9, and together less than 1")
+    if not stratify:
+        return SplitRule(validation=val, test=test)
+    rows = ((fingerprint(row), class_of(row)) for row in strict(read(inputs, reading)))
+    rule = stratified(rows, val, test)
+    if not rule.classes:
+        raise UsageError("--stratify is for answers that are few and repeated, and here every answer stands once")
+    return rule
+
+
+def _write(inputs: Inputs, reading: Reading, rule: SplitRule, folder: Path) -> dict[str, Counter[str]]:
+    """Write the records of each split, and count their rows by class."""
+    from contextlib import ExitStack
+
+    from graftlm.contracts.conversation import Conversation
+    from graftlm.contracts.errors import DataError
+    from graftlm.data.containers.writing import open_writer
+    from graftlm.data.conversations import Faults, read_both
+    from graftlm.data.splitting import NAMES, class_of, membership
+
+    counts: dict[str, Counter[str]] = {name: Counter() for name in NAMES}
+    faults = Faults()
+    folder.mkdir(parents=True)
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(open_writer(folder / f"{name}.jsonl")) for name in NAMES}
+        for row, record in read_both(inputs, reading):
+            if not isinstance(row, Conversation):
+                faults.add(row)
+                continue
+            name = membership(row, rule)
+            label = class_of(row)
+            counts[name][label if label in rule.classes else ""] += 1
+            writers[name].write(record)
+        faults.check()
+        if not any(counts.values()):
+            raise DataError(f"{inputs.reference} has no records")
+    return counts
+
+
+def _report(counts: dict[str, Counter[str]], rule: SplitRule, out: Path, again: bool) -> str:
+    from graftlm.cli.tables import table
+
+    whole = sum((Counter(c) for c in counts.values()), Counter[str]())
+    total = whole.total()
+    lines = [
+        table([(n, str(c.total()), f"{c.total() / total:.1%}") for n, c in counts.items()], ("split", "rows", "share"))
+    ]
+    if rule.classes:
+        shown = sorted((label for label in whole if label), key=lambda label: -whole[label])[:20]
+        rows = [(label, *(str(counts[n][label]) for n in counts), str(whole[label])) for label in shown]
+        lines += ["", table(rows, ("class", *counts, "rows"))]
+        lines += [_imbalance(counts, whole, rule)]
+    how = "by the thresholds that were there" if again else "by a hash of each row's content"
+    lines += ["", f"{total} rows written to {out}, split {how}"]
+    return "\n".join(lines)
+
+
+def _imbalance(counts: dict[str, Counter[str]], whole: Counter[str], rule: SplitRule) -> str:
+    """The class whose share of a split is furthest from what was asked."""
+    asked = {"validation": rule.validation, "test": rule.test}
+    off = [
+        (abs(counts[name][label] / rows - share), label, name, counts[name][label] / rows, share)
+        for label, rows in whole.items()
+        if label
+        for name, share in asked.items()
+    ]
+    _, label, name, found, share = max(off)
+    return f"\nfurthest from what was asked: {found:.1%} of class '{label}' are in {name} (asked: {share:.0%})"

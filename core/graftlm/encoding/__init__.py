@@ -1,0 +1,1 @@
+"""From conversations to token ids and labels, in the base environment, once: no torch here."""

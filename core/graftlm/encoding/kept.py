@@ -1,0 +1,57 @@
+"""Encoded splits, kept under what determines them: ``FOLDER/rows.safetensors`` and ``FOLDER/counts.json``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from graftlm.contracts.outcome import EncodingCounts
+from graftlm.contracts.serial import from_json, to_json
+
+ROWS, COUNTS = "rows.safetensors", "counts.json"
+
+
+def is_kept(folder: Path) -> bool:
+    """Whether the folder is there, whole. Asking for it counts as use."""
+    try:
+        os.utime(folder)
+    except OSError:
+        return False
+    return True
+
+
+def staging(folder: Path) -> Path:
+    """A fresh folder beside the one to be made."""
+    fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    return fresh
+
+
+def keep_staged(staged: Path, folder: Path, counts: EncodingCounts) -> None:
+    """Make a staged folder the kept one, whole or not at all. Whoever was faster has made the same."""
+    (staged / COUNTS).write_bytes(to_json(counts))
+    try:
+        staged.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def read_counts(path: Path) -> EncodingCounts:
+    return from_json(path.read_bytes(), EncodingCounts, str(path))
+
+
+def link(kept: Path, folder: Path, split: str) -> None:
+    """Put a kept split into a run's folder as ``SPLIT.safetensors`` and ``SPLIT.json``: links where the file system has
+    them, so that a later sweep of the cache takes nothing from the run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, suffix in ((ROWS, "safetensors"), (COUNTS, "json")):
+        target = folder / f"{split}.{suffix}"
+        try:
+            os.link(kept / name, target)
+        except OSError:
+            shutil.copyfile(kept / name, target)

@@ -1,0 +1,134 @@
+"""What the formats have in common: text fields, and records that none of them takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graftlm.api import Conversation, DataError, Message, Record
+
+PAIRS = (("input", "output"), ("prompt", "completion"), ("instruction", "response"), ("question", "answer"))
+"""Names of a question and its answer."""
+
+MEDIA = ("image", "images", "image_url", "video", "videos", "audio", "audios")
+TOOLS = ("tools", "functions")
+
+
+def holds(record: Record, *names: str) -> bool:
+    """Whether all of the fields are there; a table has null where a row lacks a field."""
+    return all(record.get(name) is not None for name in names)
+
+
+def is_preference(record: Record) -> bool:
+    """Answers that are compared or judged: no format takes them, for training on a bad answer is worse than none."""
+    return (
+        holds(record, "chosen", "rejected")
+        or isinstance(record.get("kto_tag"), bool)
+        or (isinstance(record.get("label"), bool) and holds(record, "completion"))
+    )
+
+
+def is_alpaca(record: Record) -> bool:
+    """``instruction`` and ``output``; where the instruction is null, ``input`` and ``output`` are a pair."""
+    if "instruction" not in record or "output" not in record:
+        return False
+    if record["instruction"] is None:
+        return record["output"] is not None and record.get("input") is None
+    return True
+
+
+def pairs_in(record: Record) -> list[tuple[str, str]]:
+    """The pairs of names that the record holds; if none is complete, those of which it holds one."""
+    named = [pair for pair in PAIRS if pair[0] in record and pair[1] in record]
+    whole = [pair for pair in named if holds(record, *pair)]
+    return whole or [pair for pair in named if any(holds(record, name) for name in pair)]
+
+
+def one_pair(record: Record, mine: tuple[str, str], *taken: tuple[str, str]) -> None:
+    """``DataError`` where fields other than ``mine``, and ``taken`` with them, hold a question and its answer."""
+    others = [pair for pair in pairs_in(record) if pair not in (mine, *taken) and holds(record, *pair)]
+    if others:
+        found = " and ".join("/".join(pair) for pair in (mine, *others))
+        first = f"--columns input={mine[0]},output={mine[1]}"
+        raise DataError(f"it has {found}: say which are the question and its answer, such as with {first}")
+
+
+def kind(value: Any) -> str:
+    """A value's type, in the words of JSON where Python has others."""
+    return "null" if value is None else type(value).__name__
+
+
+def text(record: Mapping[str, Any], name: str) -> str:
+    """The text of a field, empty where it is missing or null; ``DataError`` where it is anything else."""
+    value = record.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    advice = ""
+    if isinstance(value, int | float):
+        advice = ": write it in quotes"
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        advice = ": a list of turns belongs into 'messages'"
+    raise DataError(f"'{name}' must be text, not {kind(value)}{advice}")
+
+
+def text_there(record: Mapping[str, Any], name: str) -> str:
+    """Like ``text``, where the field must be there."""
+    if record.get(name) is None:
+        raise DataError(f"'{name}' must be text, not null" if name in record else f"there is no '{name}'")
+    return text(record, name)
+
+
+def system_text(record: Record) -> str:
+    """What a record says as ``system`` (or ``system_prompt``, as some files call it)."""
+    system, prompt = text(record, "system"), text(record, "system_prompt")
+    if system and prompt and system != prompt:
+        raise DataError("'system' and 'system_prompt' differ: leave one out")
+    return system or prompt
+
+
+def refuse(record: Record, *names: str) -> None:
+    """``DataError`` where one of the fields holds something, which would be lost."""
+    for name in names:
+        if record.get(name):
+            raise DataError(f"'{name}' has no place in this format: use a format of turns, or leave it out")
+    for name in MEDIA:
+        if record.get(name):
+            raise DataError(f"it has '{name}', and only text can be trained on: leave the record or the field out")
+
+
+def refuse_document(conversation: Conversation, name: str) -> None:
+    if any(message.role == "document" for message in conversation.messages):
+        raise DataError(f"{name} has turns, and a document has none: write it as text")
+
+
+def plain_turns(conversation: Conversation, name: str) -> Iterator[Message]:
+    """The turns for a format that has words alone: ``DataError`` where there is more to a conversation."""
+    refuse_document(conversation, name)
+    if conversation.uses_tools:
+        raise DataError(f"{name} has no tools, and this conversation uses them: write it as openai or sharegpt")
+    for message in conversation.messages:
+        if message.train is not None:
+            raise DataError(f"{name} cannot say which turns are trained: write it as openai or sharegpt")
+        if message.name:
+            raise DataError(f"{name} has no names, and this conversation has '{message.name}': write it as openai")
+        yield message
+
+
+def rounds(conversation: Conversation, name: str) -> tuple[str, list[tuple[str, str]]]:
+    """The system text, and each question with its answer; ``DataError`` for any other order of turns."""
+    messages = list(plain_turns(conversation, name))
+    system = messages.pop(0).content if messages and messages[0].role == "system" else None
+    if system == "":
+        raise DataError(f"{name} cannot say an empty system turn: leave the turn out")
+    for number, message in enumerate(messages):
+        wanted = ("user", "assistant")[number % 2]
+        if message.role != wanted:
+            raise DataError(
+                f"{name} has questions, each with its answer: here is a {message.role} turn for a {wanted}'s"
+            )
+    if not messages or len(messages) % 2:
+        raise DataError(f"{name} has questions, each with its answer: here the last question has none")
+    said = [message.content for message in messages]
+    return system or "", list(zip(said[::2], said[1::2], strict=True))

@@ -1,0 +1,94 @@
+"""What no format takes is refused with a sentence that says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graftlm.api import DataError, DataFormat
+from graftlm.data.refusals import reason_against
+from graftlm.testing.formats import NOBODYS, USUAL
+from graftlm.testing.records import JSON, mutated
+from graftlm_registry.plugins import registry
+
+USER = {"role": "user", "content": "q"}
+quick = settings(max_examples=200, deadline=None, database=None)
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, ["compares two answers", "input=prompt,output=chosen"]),
+        ({"chosen": [USER], "rejected": [USER]}, ["'chosen' and 'rejected'", "--columns messages=chosen"]),
+        ({"question": "q", "response_0": "a", "response_1": "b"}, ["input=question,output=response_0"]),
+        ({"prompt": "q", "completion": "a", "label": True}, ["whether an answer is good", "where 'label' is true"]),
+        ({"instruction": "q", "output": "a", "kto_tag": False}, ["where 'kto_tag' is true"]),
+        ({"image": {"bytes": "…"}, "caption": "a cat"}, ["images ('image')", "leave such records out"]),
+        ({"audio": {"path": "x.wav"}, "sentence": "hello"}, ["sound ('audio')"]),
+        ({"video_path": "x.mp4", "caption": "a cat"}, ["videos ('video_path')"]),
+        ({"prompt": [{"content": [{"type": "image_url"}]}], "answer": "a"}, ["images ('image_url')"]),
+        ({"input_ids": [1, 2], "attention_mask": [1, 1]}, ["tokenized already", "give the text"]),
+        ({"messages": '[{"role": "user"}]'}, ["as text in 'messages'", "JSON"]),
+        ({"messages": {"role": ["user"]}}, ["'messages' must be a list of turns"]),
+        ({"conversation": [USER]}, ["--columns messages=conversation"]),
+        ({"dialog": [{"from": "human", "value": "q"}]}, ["--columns conversations=dialog"]),
+        ({"anchor": "x", "positive": "y"}, ["compares texts", "--columns"]),
+        ({"title": "x", "embedding": [0.1, 0.2]}, ["vectors ('embedding')"]),
+        ({"text": "a film", "label": 1}, ["--columns input=text,output=label"]),
+        ({"article": "x", "highlights": "y"}, ["--columns input=article,output=highlights"]),
+        ({"prompt": "q", "response": "a"}, ["--columns input=prompt,output=response"]),
+    ],
+)
+def test_it_says_what_to_do(record: dict[str, Any], says: list[str]) -> None:
+    assert not [f.name for f in registry().all(DataFormat) if f.recognises(record)]
+    reason = reason_against(record)
+    assert "\n" not in reason
+    for words in says:
+        assert words in reason, reason
+
+
+@pytest.mark.parametrize("record", [{}, {"a": 1}, {"id": 1, "name": "x"}, {"video_id": "x", "title": "y"}])
+def test_it_is_silent_where_it_knows_nothing(record: dict[str, Any]) -> None:
+    assert reason_against(record) == ""
+
+
+@quick
+@given(mutated([*USUAL.values(), *NOBODYS]))
+def test_any_record_has_a_reason_or_none(record: dict[str, Any]) -> None:
+    assert isinstance(reason_against(record), str)
+
+
+@quick
+@given(st.dictionaries(st.text(max_size=5), JSON, max_size=5))
+def test_what_nobody_knows_is_recognised_by_nobody(record: dict[str, Any]) -> None:
+    assert not [f.name for f in registry().all(DataFormat) if f.recognises(record)]
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "says"),
+    [
+        ("pairs", {"prompt": 1, "completion": "x"}, "'prompt' must be text, not int: write it in quotes"),
+        ("pairs", {"prompt": "q", "completion": None}, "'completion' must be text, not null"),
+        ("alpaca", {"instruction": "q", "output": 0}, "'output' must be text, not int: write it in quotes"),
+        ("pairs", {"prompt": [USER], "completion": "x"}, "a list of turns belongs into 'messages'"),
+        (
+            "pairs",
+            {"prompt": "q", "completion": "a", "question": "q", "answer": "b"},
+            "it has prompt/completion and question/answer: say which are the question and its answer, such as with "
+            "--columns input=prompt,output=completion",
+        ),
+        ("openai", {"messages": [USER, {"role": "assistant", "content": 4}]}, "turn 2 has int in 'content'"),
+        ("openai", {"messages": [USER, {"role": "oracle", "content": "a"}]}, "turn 2 has the role 'oracle', which is"),
+        ("sharegpt", {"conversations": []}, "'conversations' must be a list of turns with 'from' and 'value'"),
+        ("text", {"text": 5}, "'text' must be text, not int"),
+    ],
+)
+def test_a_bad_value_gives_the_sentence_of_its_format(name: str, record: dict[str, Any], says: str) -> None:
+    data_format = registry().get(DataFormat, name)
+    assert data_format.recognises(record)
+    with pytest.raises(DataError) as caught:
+        data_format.parse(record)
+    assert says in str(caught.value)
