@@ -56,8 +56,9 @@ format: $(INSTALLED) ## Let ruff format and sort
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED) ## Start-up of the command line, and training against the same script by hand
+bench: $(INSTALLED) ## Start-up, encoding against datasets.map, training against the same script by hand
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/encoding.py
 	$(BIN)/python benchmarks/training.py
 
 bench-gpu: $(GPU_INSTALLED) ## The training benchmark on a GPU, with the torch that is installed

@@ -604,9 +604,9 @@ def test_yaml(content: bytes, says: tuple[str, ...], refused: Refused, alpaca: P
 def test_a_home_that_is_a_file(
     refused: Refused, home: Path, alpaca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from graftlm.chat_templates.own import OwnTemplate
     from graftlm.contracts.serial import from_json
     from graftlm.contracts.situation import Probe
-    from graftlm.chat_templates.own import OwnTemplate
     from graftlm.planning import probing, prompting
 
     known = from_json(next((home / "probes").glob("*.json")).read_bytes(), Probe, "the probe")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,8 +47,10 @@ def parse_weight(said: str) -> tuple[str, float]:
 
 
 def capability_of(data: str) -> str:
-    """The name of a capability, made of the data's."""
-    return Path(data.rstrip("/").rpartition(":")[2].partition("@")[0]).name.partition(".")[0] or "data"
+    """The name of a capability, made of the data's; of a glob, by what all its names begin with, or the folder's."""
+    place = Path(data.rpartition(":")[2].partition("@")[0] if data.startswith("hf:") else data)
+    names = (re.split(r"[*?\[]", part)[0].partition(".")[0].strip("-_ ") for part in reversed(place.parts))
+    return next((name for name in names if name.strip("/")), "data")
 
 
 def quotas(counts: Sequence[int], weights: Sequence[float], rows: int | None) -> list[int]:

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from .tokenizing import IGNORED, Encoded
 
+BUFFERED = 1 << 16
+"""Tokens that are written together."""
 Ints = NDArray[np.integer[Any]]
 DTYPES: dict[str, np.dtype[Any]] = {"I32": np.dtype(np.int32), "I64": np.dtype(np.int64)}
 
@@ -58,6 +60,7 @@ class PartWriter:
 
     def __init__(self, stem: Path) -> None:
         self._files = [_part(stem, name).open("wb") for name in self.FILES]
+        self._ids, self._labels, self._lengths, self._rows = self._kept = [array("i") for _ in self.FILES]
 
     def __enter__(self) -> PartWriter:
         return self
@@ -65,13 +68,23 @@ class PartWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._flush()
         for file in self._files:
             file.close()
 
     def add(self, sample: Encoded, row: int) -> None:
         """``row`` counts from the beginning of the part."""
-        for file, numbers in zip(self._files, (sample.ids, sample.labels, (len(sample.ids),), (row,)), strict=True):
-            file.write(array("i", numbers))
+        self._ids.extend(sample.ids)
+        self._labels.extend(sample.labels)
+        self._lengths.append(len(sample.ids))
+        self._rows.append(row)
+        if len(self._ids) > BUFFERED:
+            self._flush()
+
+    def _flush(self) -> None:
+        for file, numbers in zip(self._files, self._kept, strict=True):
+            numbers.tofile(file)
+            del numbers[:]
 
     @staticmethod
     def join(stems: Sequence[Path], first_rows: Sequence[int], target: Path) -> None:

@@ -9,6 +9,7 @@ ids are the same, and most words of a text are already known: tokenizing takes a
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -18,15 +19,23 @@ MOST = 500_000
 """Words that are kept at once."""
 NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Replace"})
 PRE_TOKENIZERS = frozenset({"ByteLevel", "Metaspace", "Digits", "Punctuation", "Split", "WhitespaceSplit"})
+CROSSING = {
+    True: re.compile("[^ĠĉĊċČč]Ġ"),
+    False: re.compile("[^▁ \t\n\r][▁ ]"),
+}
+"""A space behind what is none, as byte-level vocabularies write it, and as others do."""
 SPACES = (" ", "▁", "Ġ")
-"""A space as it is, and as SentencePiece and byte-level vocabularies write it."""
-CUT = re.compile(r"(?<=[\w!-~]) (?=[\w!-~])")
-"""Not white space, and no mark that a normalizer would join with what stands before it."""
+SAFE = "[\\w!-~\u00a1-\u00ac\u00ae-\u00bf\u2010-\u2027\u2030-\u205e\u3001-\u3003\u3008-\u3011]"
+"""Next to a cut: not white space, and no mark that a normalizer would join with what stands before it."""
+CUT = re.compile(f"(?<={SAFE}) (?={SAFE})")
+WORD = re.compile(f"{SAFE}(?:[^ ]*{SAFE})?")
+"""What may stand between two cuts."""
 
 
 def can_cut(definition: dict[str, Any]) -> bool:
     """Whether ``tokenizer.json`` describes a tokenizer that sees no further than a run of white space."""
     model = definition["model"]
+    byte_level = any(p["type"] == "ByteLevel" for p in _parts(definition.get("pre_tokenizer"), "pretokenizers"))
     splits = [p for p in _parts(definition.get("pre_tokenizer"), "pretokenizers") if p.get("split") is not False]
     return bool(
         model.get("type") == "BPE"
@@ -35,7 +44,7 @@ def can_cut(definition: dict[str, Any]) -> bool:
         and (not model.get("fuse_unk") or any(space in model["vocab"] for space in SPACES))
         and all(map(_plain_normalizer, _parts(definition.get("normalizer"), "normalizers")))
         and all(map(_plain_pre_tokenizer, _parts(definition.get("pre_tokenizer"), "pretokenizers")))
-        and not any(map(_crosses, map(_merged, model["merges"])))
+        and not any(map(CROSSING[byte_level].search, map(_merged, model["merges"])))
     )
 
 
@@ -75,35 +84,48 @@ def _merged(merge: str | list[str]) -> str:
     return merge.replace(" ", "", 1) if isinstance(merge, str) else "".join(merge)
 
 
-def _crosses(token: str) -> bool:
-    """A space behind another character: ``of the`` as one token would be cut in two."""
-    for space in SPACES:
-        place = token.rfind(space)
-        if place > 0 and token[:place].strip("".join(SPACES)):
-            return True
-    return False
-
-
 class WordCache:
     """Ids of whole texts, put together from those of their words. ``tokenize`` gives the ids of any text."""
 
     def __init__(self, tokenize: Callable[[str], list[int]]) -> None:
         self._tokenize = tokenize
-        self._known: dict[str, list[int]] = {}
+        self._known: dict[str, bytes] = {}
+        """Ids as packed integers: a text's are joined, and not handled one by one."""
+        self._spaced: dict[str, bytes] = {}
+        """By the bare word, what a space and the word give; only of words that may stand between two cuts."""
 
     def ids(self, text: str) -> list[int]:
-        first, *others = CUT.split(text)
-        known = self._known
-        ids = list(known.get(first) or self._learn(first))
-        for word in others:
-            word = f" {word}"
-            ids += known.get(word) or self._learn(word)
-        return ids
+        ids = array("i")
+        ids.frombytes(self._packed(text))
+        return ids.tolist()
 
-    def _learn(self, word: str) -> list[int]:
-        ids = self._tokenize(word)
-        if len(word) <= LONGEST:
-            if len(self._known) >= MOST:
-                self._known.clear()
-            self._known[word] = ids
-        return ids
+    def _packed(self, text: str) -> bytes:
+        first, *words = text.split(" ")
+        if words and first and not WORD.fullmatch(first):
+            return self._of_parts(text)
+        found = list(map(self._spaced.get, words))
+        if None in found:
+            for i, word in enumerate(words):
+                if found[i] is None:
+                    if not WORD.fullmatch(word):
+                        return self._of_parts(text)
+                    found[i] = known = self._of(f" {word}")
+                    if len(word) <= LONGEST:
+                        self._spaced[word] = known
+        return self._of(first) + b"".join(found)  # type: ignore[arg-type] # none of them is None any more
+
+    def _of_parts(self, text: str) -> bytes:
+        """However many spaces stand together, and whatever white space beside them: it is cut between words alone."""
+        first, *others = CUT.split(text)
+        return self._of(first) + b"".join([self._of(f" {word}") for word in others])
+
+    def _of(self, word: str) -> bytes:
+        found = self._known.get(word)
+        if found is None:
+            found = array("i", self._tokenize(word)).tobytes() if word else b""
+            if len(word) <= LONGEST + 1:
+                if len(self._known) >= MOST:
+                    self._known.clear()
+                    self._spaced.clear()
+                self._known[word] = found
+        return found

@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
+from typing import TYPE_CHECKING
 
-from graftlm.contracts.situation import Probe
 from graftlm.contracts.spec import Requirement
+
+if TYPE_CHECKING:  # 'plugins list' needs packages alone, and must start in a blink
+    from graftlm.contracts.situation import Probe
 
 
 def missing(requirements: Iterable[Requirement]) -> list[str]:

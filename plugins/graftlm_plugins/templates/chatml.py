@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from graftlm.api import (
     Conversation,
@@ -11,13 +12,15 @@ from graftlm.api import (
     PromptTemplate,
     RenderOptions,
     Span,
-    TemplateModel,
     answer,
     content,
     control,
     hookimpl,
     text,
 )
+
+if TYPE_CHECKING:
+    from graftlm.api import TemplateModel
 
 START, END, END_OF_TEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from graftlm.api import (
     Conversation,
     PromptTemplate,
     RenderOptions,
     Span,
-    TemplateModel,
     answer,
     content,
     control,
@@ -21,6 +21,9 @@ from graftlm.api import (
 from .chatml import END as IM_END
 from .chatml import START as IM_START
 from .chatml import render_chatml
+
+if TYPE_CHECKING:
+    from graftlm.api import TemplateModel
 
 END = "<|endoftext|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")

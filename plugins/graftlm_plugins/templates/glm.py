@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from graftlm.api import (
     Conversation,
@@ -11,7 +12,6 @@ from graftlm.api import (
     PromptTemplate,
     RenderOptions,
     Span,
-    TemplateModel,
     answer,
     content,
     control,
@@ -21,6 +21,9 @@ from graftlm.api import (
 
 from .thoughts import THINK, THOUGHT, separated
 from .thoughts import said as without_thought
+
+if TYPE_CHECKING:
+    from graftlm.api import TemplateModel
 
 USER, ASSISTANT, OBSERVATION = "<|user|>", "<|assistant|>", "<|observation|>"
 ROLES = {"system": "<|system|>", "user": USER, "assistant": ASSISTANT}

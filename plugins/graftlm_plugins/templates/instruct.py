@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from graftlm.api import (
     Conversation,
     PromptTemplate,
     RenderOptions,
     Span,
-    TemplateModel,
     answer,
     content,
     control,
     hookimpl,
     text,
 )
+
+if TYPE_CHECKING:
+    from graftlm.api import TemplateModel
 
 EOS = "</s>"
 ALPACA_SYSTEM = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from graftlm.api import (
     Conversation,
@@ -11,7 +12,6 @@ from graftlm.api import (
     PromptTemplate,
     RenderOptions,
     Span,
-    TemplateModel,
     answer,
     content,
     control,
@@ -20,6 +20,9 @@ from graftlm.api import (
 )
 
 from .mistral_tools import CALLS, RESULT_CONTENT, RESULTS, TOOLS, called, offered, result
+
+if TYPE_CHECKING:
+    from graftlm.api import TemplateModel
 
 BOS, EOS = "<s>", "</s>"
 INST, SYSTEM = ("[INST]", "[/INST]"), ("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from graftlm.api import (
     Conversation,
@@ -11,7 +12,6 @@ from graftlm.api import (
     PromptTemplate,
     RenderOptions,
     Span,
-    TemplateModel,
     answer,
     content,
     control,
@@ -23,6 +23,9 @@ from .chatml import END, END_OF_TEXT, START, opened, said
 from .qwen_tools import CALL, RESPONSE, called, offered, responded
 from .thoughts import THINK, THOUGHT, separated
 from .thoughts import said as without_thought
+
+if TYPE_CHECKING:
+    from graftlm.api import TemplateModel
 
 QWEN1_SYSTEM = "You are a helpful assistant."
 QWEN2_5_SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."

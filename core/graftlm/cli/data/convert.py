@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .reading import ReadingOptions, find_inputs, how_to_read, reading_options
+
+if TYPE_CHECKING:
+    from graftlm.contracts.specs import DataFormat
+    from graftlm.data.conversations import Reading
+    from graftlm.data.inputs import Inputs
 
 
 @click.command()
@@ -21,11 +28,9 @@ from .reading import ReadingOptions, find_inputs, how_to_read, reading_options
 @reading_options
 def convert(data: str, target: str, out: Path, format: str, columns: str, split: str, offline: bool) -> None:
     """Write DATA in another format. What the format cannot say is refused, never dropped."""
-    from graftlm.contracts.conversation import Conversation
     from graftlm.contracts.errors import DataError, UsageError
     from graftlm.contracts.specs import DataFormat
     from graftlm.data.containers.writing import open_writer
-    from graftlm.data.conversations import Fault, Faults, read
     from graftlm_registry.plugins import registry
 
     wanted = registry().get(DataFormat, target)
@@ -34,20 +39,46 @@ def convert(data: str, target: str, out: Path, format: str, columns: str, split:
         raise UsageError(f"the format '{wanted.name}' can be read, not written: choose one of {writable}")
     inputs = find_inputs(data, split, offline)
     reading = how_to_read(inputs, ReadingOptions(format, columns, split, offline))
-    faults, rows = Faults(), 0
+    rows = 0
     with open_writer(out) as writer:
-        for row in read(inputs, reading):
-            if not isinstance(row, Conversation):
-                faults.add(row)
-                continue
+        columns_of_all = _fields(inputs, reading, wanted, out)
+        for record, source in _records(inputs, reading, wanted):
             try:
-                record = dict(wanted.write(row))
+                writer.write(columns_of_all | record)
             except DataError as error:
-                faults.add(Fault(row.source, str(error)))
-                continue
-            writer.write(record | ({"capability": row.capability} if row.capability else {}))
+                raise DataError(f"{source}: {error}") from None
             rows += 1
-        faults.check()
         if not rows:
             raise DataError(f"{inputs.reference} has no records")
     click.echo(f"{rows} rows of {reading.data_format.name} written to {out} as {wanted.name}")
+
+
+def _records(inputs: Inputs, reading: Reading, wanted: DataFormat) -> Iterator[tuple[dict[str, Any], str]]:
+    """Each row as the format writes it, and its place; ``DataError`` with the first faults together."""
+    from graftlm.contracts.conversation import Conversation
+    from graftlm.contracts.errors import DataError
+    from graftlm.data.conversations import Fault, Faults, read
+
+    assert wanted.write is not None
+    faults = Faults()
+    for row in read(inputs, reading):
+        if not isinstance(row, Conversation):
+            faults.add(row)
+            continue
+        try:
+            record = dict(wanted.write(row))
+        except DataError as error:
+            faults.add(Fault(row.source, str(error)))
+            continue
+        yield record | ({"capability": row.capability} if row.capability else {}), row.source
+    faults.check()
+
+
+def _fields(inputs: Inputs, reading: Reading, wanted: DataFormat, out: Path) -> dict[str, str]:
+    """The columns of a table, which must be known before its first row, each empty."""
+    from graftlm.data.containers import kind_of
+
+    kind = kind_of(out)
+    if kind is None or kind.content not in ("csv", "tsv"):
+        return {}
+    return {name: "" for record, _ in _records(inputs, reading, wanted) for name in record}

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graftlm.contracts.conversation import Conversation, RenderOptions
+
 from .prompting import model_options
 from .reading import ReadingOptions, find_inputs, how_to_read, reading_options
 
 if TYPE_CHECKING:
-    from graftlm.contracts.conversation import Conversation
-    from graftlm.planning.prompted_model import PromptedModel
+    from graftlm.data.conversations import Fault
+
+    from .token_picture import View
 
 
 @click.command()
@@ -32,38 +35,47 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, metavar="N", help="Of a random choice.")
 @click.option("--ids", is_flag=True, help="One line for each token: its id, its text, what it is.")
 def preview(
-    data: str, model: str, template: str, train_on: str, format: str, columns: str, split: str, offline: bool,
-    rows: int, order: str, seed: int, ids: bool,
+    data: str, model: str, template: str, train_on: str, thinking: str, format: str, columns: str, split: str,
+    offline: bool, rows: int, order: str, seed: int, ids: bool,
 ) -> None:  # fmt: skip
     """Show samples of DATA as tokens: trained, not trained, control.
 
     On a terminal, trained tokens are green and control tokens blue; elsewhere trained ones stand between ⟦ and ⟧.
     """
-    from graftlm.contracts.errors import UsageError
-    from graftlm.data.conversations import read, strict
+    from graftlm.contracts.errors import DataError, UsageError
+    from graftlm.data.conversations import read
     from graftlm.planning.prompted_model import prompted_model
     from graftlm_registry.plugins import registry
 
-    from .token_picture import sample_picture
+    from .token_picture import View, sample_picture
 
     if rows < 1:
         raise UsageError("--rows must be at least 1")
     chosen = prompted_model(model, registry(), template=template, offline=offline, allow_mismatch=True)
+    can_think = chosen.template.thinking
+    if thinking == "on" and not can_think:
+        raise UsageError(f"--thinking on: the template '{chosen.template.name}' has no thinking mode")
     inputs = find_inputs(data, split, offline)
     reading = how_to_read(inputs, ReadingOptions(format, columns, split, offline))
-    conversations = strict(read(inputs, reading))
-    picked = _pick(conversations, rows, order, seed, chosen, train_on)
+    if thinking == "auto" and can_think:  # as a plan has it: one thought in DATA, and every row is asked to reason
+        thinking = "on" if any(_has_thoughts(row) for row in read(inputs, reading)) else "off"
+    view = View(chosen, train_on, RenderOptions(thinking=can_think and thinking == "on"))
+    picked = _pick(read(inputs, reading), rows, order, seed, view)
+    if not picked:
+        raise DataError(f"{inputs.reference} has no records")
     for i, conversation in enumerate(picked):
-        click.echo(("\n" if i else "") + sample_picture(chosen, conversation, train_on, ids))
+        shown = sample_picture(view, conversation, ids)
+        click.echo(("\n" if i else "") + shown, color=None if ids else True)  # what looks like colour in DATA stays
 
 
-def _pick(
-    rows: Iterable[Conversation], count: int, order: str, seed: int, model: PromptedModel, train_on: str
-) -> list[Conversation]:
+def _pick(found: Iterable[Conversation | Fault], count: int, order: str, seed: int, view: View) -> list[Conversation]:
     from itertools import islice
 
+    from graftlm.data.conversations import strict
+
     if order == "first":
-        return list(islice(rows, count))
+        return list(strict(islice(found, count)))  # a row that cannot be read is told, not left out
+    rows = strict(found)
     if order == "random":
         draw = random.Random(seed)
         kept: list[Conversation] = []  # reservoir sampling: one pass, whatever the length
@@ -73,10 +85,14 @@ def _pick(
             elif (place := draw.randrange(i + 1)) < count:
                 kept[place] = row
         return kept
-    from graftlm.contracts.conversation import RenderOptions
-    from graftlm.encoding.rendering import render
 
     def length(row: Conversation) -> int:
-        return len(model.tokenizer.encode(render(model.template, row, RenderOptions(), train_on)).ids)
+        return len(view.model.tokenizer.encode(view.spans(row)).ids)
 
     return [row for _, _, row in heapq.nlargest(count, ((length(row), -i, row) for i, row in enumerate(rows)))]
+
+
+def _has_thoughts(row: Conversation | Fault) -> bool:
+    return isinstance(row, Conversation) and any(
+        message.role == "assistant" and "</think>" in message.content for message in row.messages
+    )

@@ -11,8 +11,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def model_options(command: F) -> F:
-    """Add ``--model --template --train-on``."""
+    """Add ``--model --template --train-on --thinking``."""
     for option in (
+        click.option(
+            "--thinking",
+            type=click.Choice(["auto", "on", "off"]),
+            default="auto",
+            show_default=True,
+            help="Whether a reasoning model is asked to reason. auto: where DATA holds thoughts, as in training.",
+        ),
         click.option(
             "--train-on",
             type=click.Choice(["assistant", "last", "all"]),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from graftlm.data.splitting import SplitRule
 
 RULE = "split.json"
+PARTED = "with an answer of another class: leave one of them out, or split without --stratify"
 
 
 @click.command()
@@ -30,14 +33,17 @@ def split(
     data: str, out: Path, val_split: float | None, test_split: float | None, stratify: bool,
     format: str, columns: str, split: str, offline: bool,
 ) -> None:  # fmt: skip
-    """Write train.jsonl, validation.jsonl and test.jsonl, the records as they are.
+    """Write train.jsonl, validation.jsonl and test.jsonl, the records as they are; a split without rows has no file.
 
     A hash of a row's content decides where it goes, so rows that are added later move no old one. split.json keeps the
     thresholds: give the grown DATA and the same --out again, and it is split by the same ones.
     """
+    from graftlm.contracts.errors import UsageError
     from graftlm.data.split_rule import read_rule, rule_json
 
     inputs = find_inputs(data, split, offline)
+    if any(file.path.resolve().is_relative_to(out.resolve()) for file in inputs.files):
+        raise UsageError(f"{data} lies in --out {out}, whose files are replaced: give another --out")
     reading = how_to_read(inputs, ReadingOptions(format, columns, split, offline))
     known = out / RULE
     again = known.is_file()
@@ -47,16 +53,37 @@ def split(
     else:
         _refuse_full(out)
         rule = _rule(inputs, reading, val_split, test_split, stratify)
+    with _fresh(out) as fresh:
+        counts = _write(inputs, reading, rule, fresh)
+        (fresh / RULE).write_bytes(rule_json(rule))
+        for name in counts:
+            if not counts[name]:
+                (fresh / f"{name}.jsonl").unlink()
+                (out / f"{name}.jsonl").unlink(missing_ok=True)
+        for path in sorted(fresh.iterdir()):
+            path.replace(out / path.name)
+    click.echo(_report(counts, rule, out, again))
+
+
+@contextmanager
+def _fresh(out: Path) -> Iterator[Path]:
+    """A folder to write in. Nothing of it is left, and no ``out`` that was not there, where something fails."""
+    from graftlm.contracts.errors import DataError
+
+    made = next((path for path in reversed((out, *out.parents)) if not path.exists()), None)
     fresh = out / ".new"
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        counts = _write(inputs, reading, rule, fresh)
-        (fresh / RULE).write_bytes(rule_json(rule))
-        for path in sorted(fresh.iterdir()):
-            path.replace(out / path.name)
+        fresh.mkdir(parents=True)
+        yield fresh
+    except BaseException as error:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise DataError(f"{out} cannot be written: {error.strerror or error}") from None
+        raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    click.echo(_report(counts, rule, out, again))
 
 
 def _refuse_full(out: Path) -> None:
@@ -101,18 +128,18 @@ def _rule(inputs: Inputs, reading: Reading, val: float | None, test: float | Non
 
 
 def _write(inputs: Inputs, reading: Reading, rule: SplitRule, folder: Path) -> dict[str, Counter[str]]:
-    """Write the records of each split, and count their rows by class."""
+    """Write each split's records and count its rows by class; ``DataError`` where equal rows would be parted."""
     from contextlib import ExitStack
 
     from graftlm.contracts.conversation import Conversation
     from graftlm.contracts.errors import DataError
     from graftlm.data.containers.writing import open_writer
-    from graftlm.data.conversations import Faults, read_both
-    from graftlm.data.splitting import NAMES, class_of, membership
+    from graftlm.data.conversations import Fault, Faults, read_both
+    from graftlm.data.splitting import NAMES, class_of, fingerprint, membership
 
     counts: dict[str, Counter[str]] = {name: Counter() for name in NAMES}
     faults = Faults()
-    folder.mkdir(parents=True)
+    sides: dict[int, str] = {}  # only thresholds by class can part rows that are asked the same
     with ExitStack() as stack:
         writers = {name: stack.enter_context(open_writer(folder / f"{name}.jsonl")) for name in NAMES}
         for row, record in read_both(inputs, reading):
@@ -120,9 +147,15 @@ def _write(inputs: Inputs, reading: Reading, rule: SplitRule, folder: Path) -> d
                 faults.add(row)
                 continue
             name = membership(row, rule)
+            if rule.classes and sides.setdefault(fingerprint(row), name) != name:
+                faults.add(Fault(row.source, f"the same is asked in {sides[fingerprint(row)]}, {PARTED}"))
+                continue
             label = class_of(row)
             counts[name][label if label in rule.classes else ""] += 1
-            writers[name].write(record)
+            try:
+                writers[name].write(record)
+            except DataError as error:
+                raise DataError(f"{row.source}: {error}") from None
         faults.check()
         if not any(counts.values()):
             raise DataError(f"{inputs.reference} has no records")
@@ -141,7 +174,7 @@ def _report(counts: dict[str, Counter[str]], rule: SplitRule, out: Path, again: 
         shown = sorted((label for label in whole if label), key=lambda label: -whole[label])[:20]
         rows = [(label, *(str(counts[n][label]) for n in counts), str(whole[label])) for label in shown]
         lines += ["", table(rows, ("class", *counts, "rows"))]
-        lines += [_imbalance(counts, whole, rule)]
+        lines += [_imbalance(counts, whole, rule)] if shown else []
     how = "by the thresholds that were there" if again else "by a hash of each row's content"
     lines += ["", f"{total} rows written to {out}, split {how}"]
     return "\n".join(lines)

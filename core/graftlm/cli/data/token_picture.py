@@ -12,6 +12,7 @@ import click
 
 from graftlm.cli.tables import table
 from graftlm.contracts.conversation import Conversation, RenderOptions, Span
+from graftlm.contracts.errors import DataError
 from graftlm.encoding.rendering import render
 from graftlm.encoding.tokenizing import SpanTokenizer
 from graftlm.planning.prompted_model import PromptedModel
@@ -51,18 +52,35 @@ def shown_tokens(tokenizer: SpanTokenizer, spans: Sequence[Span]) -> list[ShownT
     return found
 
 
-def sample_picture(model: PromptedModel, conversation: Conversation, train_on: str, ids: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class View:
+    """How samples are looked at: as this model is trained on them."""
+
+    model: PromptedModel
+    train_on: str
+    options: RenderOptions
+
+    def spans(self, conversation: Conversation) -> Sequence[Span]:
+        """``DataError`` with the place where the template cannot say what the row says."""
+        template = self.model.template
+        try:
+            if conversation.uses_tools and not template.tools:
+                raise DataError(f"it has tools, and the template '{template.name}' has no form for them")
+            return render(template, conversation, self.options, self.train_on)
+        except DataError as error:
+            raise DataError(f"{conversation.source}: {error}") from None
+
+
+def sample_picture(view: View, conversation: Conversation, ids: bool) -> str:
     """A headline with the place and the counts, then the text in colours, or with ``ids`` a line for each token."""
-    thoughts = any(m.role == "assistant" and "</think>" in m.content for m in conversation.messages)
-    options = RenderOptions(thinking=model.template.thinking and thoughts)
-    tokens = shown_tokens(model.tokenizer, render(model.template, conversation, options, train_on))
+    tokens = shown_tokens(view.model.tokenizer, view.spans(conversation))
     trained = sum(token.trained for token in tokens)
-    head = click.style(
-        f"{conversation.source}: {len(tokens)} tokens, {trained} trained, template {model.template.name}", bold=True
-    )
+    head = f"{conversation.source}: {len(tokens)} tokens, {trained} trained, template {view.model.template.name}"
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    if coloured:
+        head = click.style(head, bold=True)
     if ids:
         return f"{head}\n{table([(str(t.id), t.what, repr(t.text)) for t in tokens], ('id', 'what', 'text'))}"
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     return f"{head}\n{_coloured(tokens) if coloured else _bracketed(tokens)}"
 
 
@@ -70,7 +88,7 @@ def _coloured(tokens: Sequence[ShownToken]) -> str:
     out = []
     for i, token in enumerate(tokens):
         style = STYLES["trained" if token.trained else "control" if token.control else "prompt"][i % 2]
-        text = click.style(token.text, underline=token.control, **style)  # type: ignore[arg-type]
+        text = click.style(token.text, underline=token.control or None, **style)  # type: ignore[arg-type]
         out.append(text)
     return "".join(out)
 

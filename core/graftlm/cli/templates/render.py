@@ -59,7 +59,8 @@ def _conversation(place: str) -> Conversation:
 
     shown = "<stdin>" if place == "-" else place
     try:
-        said: Any = json.loads(sys.stdin.read() if place == "-" else Path(place).read_text(encoding="utf-8-sig"))
+        content = sys.stdin.buffer.read() if place == "-" else Path(place).read_bytes()
+        said: Any = json.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise DataError(f"{place} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -68,6 +69,8 @@ def _conversation(place: str) -> Conversation:
         raise DataError(f"{shown}:{error.lineno}: not valid JSON: {error.msg} (column {error.colno})") from None
     except RecursionError:
         raise DataError(f"{shown}: nested too deeply") from None
+    except ValueError:
+        raise DataError(f"{shown}: a number of too many digits") from None
     record = {"messages": said} if isinstance(said, list) else said
     if not isinstance(record, dict):
         raise DataError(f"{shown} must hold a list of messages, or an object with 'messages'")
