@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         Tuner,
     )
     from .contracts.situation import Device, Probe, Situation
-    from .contracts.template_model import Rendered, TemplateModel
+    from .contracts.template_model import Rendered, RenderRequest, TemplateModel
 
 hookimpl = HookimplMarker("graftlm")
 
@@ -73,7 +73,7 @@ LATE = {
     "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult LoadContext LoadedModel PatchContext "
     "Quantizer Step Trainer TrainingContext Tuner",
     "graftlm.contracts.situation": "Device Probe Situation",
-    "graftlm.contracts.template_model": "Rendered TemplateModel",
+    "graftlm.contracts.template_model": "RenderRequest Rendered TemplateModel",
 }
 """What plugins meet in the worker, or in annotations only: imported when it is asked for, so that the front starts in a
 blink."""
@@ -128,6 +128,7 @@ __all__ = [
     "Quantizer",
     "Record",
     "RenderOptions",
+    "RenderRequest",
     "Rendered",
     "Requirement",
     "Role",

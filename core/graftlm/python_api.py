@@ -33,9 +33,11 @@ def train(**settings: Any) -> Outcome:
     return carry_out(resolve(config, registry()), registry(), _warn, out=out).outcome
 
 
-def generate(name: str, prompt: str, *, max_new_tokens: int = 256) -> str:
-    """The greedy answer of an adapter or a model to one prompt."""
-    return answer(name, [prompt], registry(), lambda event: None, max_new_tokens)[0]
+def generate(name: str, prompt: str, *, max_new_tokens: int = 256, **words: Any) -> str:
+    """The greedy answer of an adapter or a model to one prompt. ``words``: ``system=`` text; for a model ``template=``
+    and ``thinking=``, which an adapter's record knows.
+    """
+    return answer(name, [prompt], registry(), lambda event: None, max_new_tokens, **words)[0]
 
 
 def _warn(event: Mapping[str, Any]) -> None:

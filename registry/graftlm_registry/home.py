@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -20,21 +21,65 @@ def home() -> Path:
 
 def keep(path: Path, data: bytes) -> None:
     """Keep what can be found out again: whole or not at all, and not where it cannot be written."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh = beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(data)
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(path)
+    except OSError:  # only a later start is slower
+        with suppress(OSError):
+            fresh.unlink()
+
+
+def beside(path: Path) -> Path:
+    """A name of its own on the same file system, for what is being made."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+
+
+def keep_folder(made: Path, folder: Path) -> None:
+    """Make a folder the kept one, whole or not at all. Whoever was faster has made the same."""
+    for path in made.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    try:
+        made.rename(folder)
     except OSError:
-        pass  # only a later start is slower
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(made, ignore_errors=True)
 
 
-def sweep(folder: Path, days: float = 30) -> None:
-    """Remove what nobody has used for so long. An entry's own time of change says when it was used last."""
-    oldest = time.time() - days * 86_400
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        try:
-            if entry.stat().st_mtime < oldest:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        except OSError:
-            continue  # another process was faster
+def sweep(folder: Path, days: float = 30, most: int = 20_000_000_000) -> None:
+    """Remove what nobody has used for so long, and beyond ``most`` bytes what was used longest ago. An entry's own time
+    of change says when it was used last.
+    """
+    now, total = time.time(), 0
+    for used, size, entry in sorted(
+        filter(None, map(_entry, folder.iterdir() if folder.is_dir() else ())), reverse=True
+    ):
+        total += size
+        if now - used > days * 86_400 or (total > most and now - used > 3600):
+            _remove(entry)
+
+
+def _entry(path: Path) -> tuple[float, int, Path] | None:
+    """When it was used, its bytes, and where it is; None where another process was faster."""
+    try:
+        inside = [p.stat() for p in path.rglob("*")] if path.is_dir() else []
+        whole = path.stat()
+        return whole.st_mtime, whole.st_size + sum(facts.st_size for facts in inside), path
+    except OSError:
+        return None
+
+
+def _remove(entry: Path) -> None:
+    """Out of sight first: a removal that is cut short must not leave half of what looks whole."""
+    gone = beside(entry)
+    try:
+        entry.rename(gone)
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    except OSError:
+        pass  # another process was faster, or the next sweep is

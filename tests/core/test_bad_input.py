@@ -371,6 +371,93 @@ RECORDS = [
 ]
 
 
+def with_tools(**more: Any) -> bytes:
+    """Three records of turns, the third with a call of a tool; ``more`` replaces what belongs to the call."""
+    parts: dict[str, Any] = {"name": "f", "arguments": {"x": 1}, "id": "c1", "said": "rain", "about": "what it does"}
+    parts |= more
+    call = {"id": parts["id"], "type": "function", "function": {k: parts[k] for k in ("name", "arguments")}}
+    record = {
+        "messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "name": parts["name"], "content": parts["said"], "tool_call_id": parts["id"]},
+            {"role": "assistant", "content": "a"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "f", "description": parts["about"]}}],
+    }
+    return lines(OPENAI, OPENAI, json.dumps(record))
+
+
+def capable(of: Any) -> bytes:
+    return lines(*good(2), json.dumps({**json.loads(good(1)[0]), "capability": of}))
+
+
+HALF, SURROGATE = "half \ud83d", "half a surrogate pair"
+
+TOOLS = [
+    bad("half a pair in an argument", "d.jsonl", with_tools(arguments={"x": HALF}), 3, SURROGATE),
+    bad("half a pair in an argument's name", "d.jsonl", with_tools(arguments={HALF: 1}), 3, SURROGATE),
+    bad("half a pair in JSON in a text", "d.jsonl", with_tools(arguments='{"x": ["\\ud83d"]}'), 3, SURROGATE),
+    bad("half a pair in a name", "d.jsonl", with_tools(name=HALF), 3, SURROGATE),
+    bad("half a pair in an id", "d.jsonl", with_tools(id=HALF), 3, SURROGATE),
+    bad("half a pair in what a tool says", "d.jsonl", with_tools(said=HALF), 3, SURROGATE),
+    bad("half a pair in what a tool is", "d.jsonl", with_tools(about=HALF), 3, SURROGATE),
+    bad("NaN in an argument", "d.jsonl", with_tools(arguments={"x": float("nan")}), 3, "tool", "not finite"),
+    bad("infinity, deep down", "d.jsonl", with_tools(arguments={"x": [{"y": float("-inf")}]}), 3, "not finite"),
+    bad("infinity in JSON in a text", "d.jsonl", with_tools(arguments='{"x": 1e999}'), 3, "not finite"),
+    bad("NaN in a tool", "d.jsonl", with_tools(about=float("nan")), 3, "not finite"),
+]
+
+CAPABILITIES = [
+    bad(f"a capability {said!r:.20}", "d.jsonl", capable(said), 3, "'capability' must be", *words)
+    for said, *words in (
+        (5, "text, not int"), (["a"], "text, not list"), (True, "text, not bool"), ("../a", "letters, digits"),
+        ("a/b", "64"), ("a\\b", "letters"), ("..", "letters"), (" ", "letters"), ("a\nb", "letters"),
+        ("a\x1b[0m", "letters"), ("x" * 65, "64"), (HALF, "letters"), ("a\u202eb", "letters"),
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "says"), [*TOOLS, *CAPABILITIES])
+def test_what_stands_beside_the_words(
+    name: str, content: bytes, says: tuple[str, ...], refused: Refused, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    refused("train", tmp_path / name, "--model", "tiny-qwen", says=(str(tmp_path), *says))
+
+
+@pytest.mark.parametrize("said", ["a", "x" * 64, "Größe", "हिन्दी", "漢字 2", "my_skill-1.5", ".a", "", None])
+def test_capabilities_that_may_be(said: str | None, home: Path, tmp_path: Path) -> None:
+    """No text, as a table has it, is none."""
+    from graftlm.contracts.conversation import Conversation
+    from graftlm.contracts.specs import DataFormat
+    from graftlm.data.conversations import Reading, read
+    from graftlm.data.inputs import find
+    from graftlm_registry.plugins import registry
+
+    (tmp_path / "d.jsonl").write_bytes(capable(said))
+    *_, row = read(find(str(tmp_path / "d.jsonl"), spool=home), Reading(registry().get(DataFormat, "alpaca")))
+    assert isinstance(row, Conversation)
+    assert row.capability == (said or "")
+
+
+@pytest.mark.parametrize("format", ["auto", "pairs"])
+def test_a_column_that_is_not_there_is_told_once(format: str, refused: Refused, tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("q,a\n" + "one,two\n" * 30, encoding="utf-8")
+    flags = ("--model", "tiny-mistral", "--format", format, "--columns", "input=quest,output=a")
+    says = (f"{path}:2: no column 'quest' (--columns input=quest): there are q, a",)
+    refused("train", path, *flags, says=says)
+    refused("data", "convert", path, "--as", "openai", "--out", tmp_path / "o.jsonl", *flags[2:], says=says)
+
+
+def test_a_column_that_later_records_lack_is_told_of_each(refused: Refused, tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(lines('{"q": "one", "a": "two"}', '{"q": "one"}', '{"a": "two"}'))
+    says = ("d.jsonl:2: no column 'a'", "d.jsonl:3: no column 'q'")
+    refused("train", path, "--model", "tiny-mistral", "--columns", "input=q,output=a", says=says, problems=2)
+
+
 @pytest.mark.parametrize(("name", "content", "says"), [*CONTAINERS, *RECORDS])
 def test_data(name: str, content: bytes, says: tuple[str, ...], refused: Refused, tmp_path: Path) -> None:
     path = tmp_path / name

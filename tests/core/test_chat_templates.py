@@ -9,15 +9,28 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 import graftlm_registry
-from graftlm.api import DataError, ModelError, PromptTemplate, Rendered, control, text
-from graftlm.chat_templates import renderer
+from graftlm.api import (
+    Conversation,
+    DataError,
+    Message,
+    ModelError,
+    PromptTemplate,
+    Rendered,
+    RenderOptions,
+    RenderRequest,
+    control,
+    text,
+)
+from graftlm.chat_templates import comparison, renderer
+from graftlm.chat_templates.binding import bound, undated
 from graftlm.chat_templates.comparison import OwnText, compare, digest_of, first_difference, own_texts
-from graftlm.chat_templates.own import Asked, OwnTemplate
+from graftlm.chat_templates.own import OwnTemplate
 from graftlm.contracts.serial import from_json, to_json
 from graftlm_registry.plugins import registry
 
@@ -137,18 +150,99 @@ def test_a_hostile_template_ends_in_a_sentence(case: str) -> None:
         assert own.render(ASKED).text == ASKED[0]["content"]
 
 
-def test_a_template_that_waits_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock ends what the count of computed seconds does not see: here, a child that was stopped."""
-    monkeypatch.setattr(renderer, "PATIENCE", 0.3)
-    with OwnTemplate("x") as own:
+def saying(*contents: str) -> list[RenderRequest]:
+    return [RenderRequest([{"role": "user", "content": words}]) for words in contents]
+
+
+def test_a_busy_machine_is_no_fault_of_a_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the clock ended once, here because the child was stopped, is rendered by the next child."""
+    with OwnTemplate("{{ messages[0].content }}") as own:
         own.render(ASKED)
+        monkeypatch.setattr(renderer, "PATIENCE", 0.5)
         child = own._renderer._child
         assert child is not None
         os.kill(child.pid, signal.SIGSTOP)
-        with pytest.raises(ModelError, match="takes more than"):
-            own.render(ASKED)
+        assert [getattr(done, "text", done) for done in own.render_many(saying("a", "b"))] == ["a", "b"]
         assert child.returncode == -signal.SIGKILL
-        assert own.render(ASKED).text == "x"
+
+
+def test_a_child_that_never_answers_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = "import time; print('[]', flush=True); time.sleep(60)"
+    monkeypatch.setattr(renderer, "command", lambda: [sys.executable, "-I", "-S", "-c", waits])
+    monkeypatch.setattr(renderer, "PATIENCE", 0.2)
+    begin = time.monotonic()
+    with OwnTemplate("x") as own, pytest.raises(ModelError, match="gave no answer in 60 seconds, twice"):
+        own.render(ASKED)
+    assert time.monotonic() - begin < 5
+
+
+COMPUTES = "{% for i in range(messages[0].content | int) %}{% for j in range(1000) %}{% endfor %}{% endfor %}x"
+
+
+def test_seconds_of_computing_are_counted_for_each_rendering() -> None:
+    """Many that take a while are not one that takes too long."""
+    with OwnTemplate(COMPUTES) as own:
+        own.render(ASKED)
+        begin = time.monotonic()
+        own.render_many(saying("1000"))
+        long = str(int(1000 * 0.8 / (time.monotonic() - begin)))
+        done = own.render_many(saying(*[long] * 5))
+    assert [getattr(one, "text", one) for one in done] == ["x"] * 5
+
+
+def test_what_was_rendered_before_is_kept() -> None:
+    """One that runs over its limits takes down what comes after it; a comparison does without none of its cases."""
+    source = "{% if messages[0].content == 'no' %}" + HOSTILE["loop"][0] + "{% endif %}x"
+    with OwnTemplate(source) as own:
+        done = own.render_many(saying("yes", "no", "yes"))
+        assert [type(one) for one in done] == [Rendered, ModelError, ModelError]
+        assert "takes more than 2 seconds of computing" in str(done[1])
+        own.chat_template = "{% if messages[0].role == 'system' %}{{ 'a' * 10 ** 10 }}{% endif %}x"
+        with pytest.raises(ModelError, match="more than 1 GiB"):
+            own_texts(own)
+
+
+DATED = "{% for m in messages %}{{ strftime_now('%d %b %Y') }}<|{{ m.role }}|>{{ m.content }}<e>{% endfor %}"
+
+
+def test_a_day_stays_the_same() -> None:
+    with OwnTemplate(DATED, today=date(2024, 7, 26)) as own:
+        other = own.dated(date(2025, 1, 2))
+        assert own.render(ASKED).text.startswith("26 Jul 2024<|user|>")
+        assert other.render(ASKED).text.startswith("02 Jan 2025<|user|>")
+        assert other._renderer is own._renderer
+        assert own.dated(date(2024, 7, 26)) is own
+        assert digest_of(own) != digest_of(other)
+        assert OwnTemplate(DATED).today == date.today()
+    always = OwnTemplate("x", today=date(2024, 7, 26))
+    assert always.dated(date(2025, 1, 2)) is always
+    assert digest_of(always) == digest_of(OwnTemplate("x"))
+
+
+def test_a_dated_template_has_one_hash_on_two_days() -> None:
+    from graftlm.planning.fingerprints import template_hash
+
+    spec = registry().get(PromptTemplate, "model")
+    found = []
+    for day in (date(2024, 7, 26), date(2025, 1, 2)):
+        tokens = {"eos_token": "<e>"}
+        with OwnTemplate(DATED, special_tokens=tokens, added_tokens=frozenset({"<e>"}), today=day) as own:
+            found.append((template_hash(bound(spec, own)), template_hash(undated(spec, own))))
+    assert found[0][0] != found[1][0]
+    assert found[0][1] == found[1][1]
+
+
+def test_the_child_ends_with_its_template() -> None:
+    """Without a word, and without the garbage collector."""
+    own = OwnTemplate(DATED, special_tokens={"eos_token": "<e>"}, added_tokens=frozenset({"<e>"}))
+    template = bound(registry().get(PromptTemplate, "model"), own)
+    talk = Conversation((Message("user", "U"), Message("assistant", "A")))
+    assert template.render(talk, RenderOptions())
+    child = own._renderer._child
+    assert child is not None
+    assert child.poll() is None
+    del own, template
+    assert child.returncode == -signal.SIGKILL
 
 
 def test_a_refusal_is_about_the_data() -> None:
@@ -162,7 +256,7 @@ def test_many_at_once() -> None:
     source = "{% if messages[0].content == 'no' %}{{ raise_exception('no') }}{% endif %}{{ messages[0].content }}"
     words = ["yes", "no", *map(str, range(200)), "x" * (1 << 21), "é\ud800"]
     with OwnTemplate(source) as own:
-        done = own.render_many([Asked([{"role": "user", "content": word}]) for word in words])
+        done = own.render_many(saying(*words))
         assert own.render_many([]) == []
     assert [d.text if isinstance(d, Rendered) else str(d)[-4:] for d in done] == [
         w if w != "no" else ": no" for w in words
@@ -173,7 +267,7 @@ def test_memory_that_one_takes_is_not_missed_by_the_next() -> None:
     source = "{% if messages[0].content == 'no' %}{{ 'a' * 10 ** 10 }}{% endif %}x"
     with OwnTemplate(source) as own:
         first = own._renderer
-        done = own.render_many([Asked([{"role": "user", "content": word}]) for word in ("yes", "no", "yes")])
+        done = own.render_many(saying("yes", "no", "yes"))
         assert [type(one) for one in done] == [Rendered, ModelError, ModelError]
         assert first._child is None
         assert own.render(ASKED).text == "x"
@@ -376,6 +470,21 @@ def test_the_digest_is_of_what_decides() -> None:
         OwnTemplate("x", tool_template="t"),
     ]
     assert len({digest_of(own) for own in [first, *others]}) == 4
+
+
+def test_the_digest_is_of_what_renders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another jinja2, or other code of ours, may write other texts."""
+    found = set()
+    own = OwnTemplate("x")
+    for version, code in (("3.1.6", ""), ("3.1.7", ""), ("3.1.7", "# changed")):
+        comparison._code.cache_clear()
+        for path in Path(comparison.__file__).parent.glob("*.py"):
+            (tmp_path / path.name).write_text(path.read_text(encoding="utf-8") + code, encoding="utf-8")
+        monkeypatch.setattr(comparison, "__file__", str(tmp_path / "comparison.py"))
+        monkeypatch.setattr(comparison.metadata, "version", lambda name, version=version: version)
+        found.add(digest_of(own))
+    comparison._code.cache_clear()
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,32 @@ def test_texts_around_a_dialogue_and_what_is_not_utf8(tmp_path: Path) -> None:
     assert records[2:] == [{"text": "<HUMAN>: d\n\n\ne"}, {"text": "<HUMAN>: f"}]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<human>: a\n<assistant>: b\n\n<Human>: c\n\n<Assistant>: d", {1: "<human>: a…b", 4: "<Human>: c…d"}),
+        ("Be brief.\n<HUMAN>: a\n<ASSISTANT>: b\n\nBe kind.\n<HUMAN>: c", {1: "Be brief.…b", 5: "Be kind.…c"}),
+        ("<HUMAN>: a\n<ASSISTANT>: b\n\nBe kind. <HUMAN>: c", {1: "<HUMAN>: a…b", 4: "Be kind. <HUMAN>: c"}),
+        ("<HUMAN>: a\n\n<ASSISTANT>: b\n<HUMAN>: c\n\n<ASSISTANT>: d", {1: "<HUMAN>: a…d"}),
+        ("<HUMAN>: a\n<ASSISTANT>: b\n\nso\n\n\non", {1: "<HUMAN>: a…on"}),
+        ("Text.\n\nOf <human>:\n\nmore", {1: "Text.", 3: "Of <human>:…more"}),
+        ("<ASSISTANT>: a\n\n<ASSISTANT>: b <HUMAN>:", {1: "<ASSISTANT>: a", 3: "<ASSISTANT>: b <HUMAN>:"}),
+        ("<HUMAN>: a\n\nend or system\n<HUMAN>: b\n\nc\n\n<HUMAN>: d", {3: "may be a system text", 8: "<HUMAN>: d"}),
+        ("<HUMAN>: a\nb\n\nc\n\xff\n\n<HUMAN>: d", {5: "not UTF-8 text", 7: "<HUMAN>: d"}),
+    ],
+)  # fmt: skip
+def test_where_a_dialogue_begins(text: str, expected: dict[int, str], tmp_path: Path) -> None:
+    """The markers are those of the format: in any case, wherever they stand, and a system text before the first."""
+    (tmp_path / "d.txt").write_bytes(text.encode("latin-1") + b"\n\n")
+    records, lines = read(tmp_path / "d.txt")
+    assert lines == list(expected)
+    for record, words in zip(records, expected.values(), strict=True):
+        said = str(record) if isinstance(record, DataError) else record["text"]
+        first, _, last = words.partition("…")
+        assert first in said
+        assert isinstance(record, DataError) or (said.startswith(first) and said.endswith(last or first))
+
+
 # ── what a disk or a network leaves of a file ────────────────────────────────────────────────────────────────────────
 
 
@@ -215,6 +241,22 @@ def test_a_data_set_as_datasets_keeps_it(tmp_path: Path) -> None:
 
 # ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+MIB = 1 << 20
+ENDS = """
+import sys
+from pathlib import Path
+from graftlm.contracts.errors import DataError
+from graftlm.data.containers import read_records
+said = ""
+try:
+    for record, place in read_records(Path(sys.argv[1]), "d"):
+        pass
+except DataError as error:
+    said = str(error)
+print(said)
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+"""
+
 READ = """
 import sys
 from pathlib import Path
@@ -224,6 +266,41 @@ for record, place in read_records(Path(sys.argv[1])):
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(place.rpartition(":")[2], peak.split()[1])
 """
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+@pytest.mark.parametrize(
+    ("name", "parts", "said"),
+    [
+        ("d.txt.gz", (b"a" + b"\n" * MIB, 1, b"\n" * MIB, 15), ""),
+        ("d.txt.gz", (b"\na" + b"b" * MIB, 1, b"b" * MIB, 299), "d:2: a line longer than 64 MiB"),
+        ("d.jsonl.gz", (b'\n{"a": "', 1, b"b" * MIB, 299), "d:2: a line longer than 64 MiB, which no record may be"),
+        ("d.csv.gz", (b"\na,b\n", 1, b"," * MIB, 299), "d:3: a line longer than 64 MiB"),
+        ("d.json.gz", (b'[{"a": 1},\n{"a": "', 1, b"b" * MIB, 299), "d:2: a record longer than 64 MiB"),
+        ("d.json.gz", (b'[{"a": 1},\n', 1, b"\n" * MIB, 99, b'{"a": 1}]', 1), ""),
+    ],
+    ids=lambda value: "" if isinstance(value, tuple) else value,
+)  # fmt: skip
+def test_a_small_file_cannot_fill_the_memory(name: str, parts: tuple[Any, ...], said: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for content, times in zip(parts[::2], parts[1::2], strict=True):
+            for _ in range(times):
+                file.write(content)
+    read = subprocess.run([sys.executable, "-c", ENDS, path], capture_output=True, text=True, check=True)
+    end, peak = read.stdout.splitlines()
+    assert end.startswith(said) if said else end == ""
+    assert int(peak) / 1024 < (320 if said else 100), peak
+
+
+def test_a_text_may_be_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graftlm.data.containers.texts.LONGEST", 100)
+    path = tmp_path / "d.txt"
+    for text, line in (("\n" + "ab\n" * 34, 2), ("a\n\n<HUMAN>: a" + "\n" * 90 + "b", 3), ("a\n\n" + "b" * 101, 3)):
+        path.write_text(text)
+        assert raised(path).startswith(f"d:{line}: a text longer than 64 MiB, which no record may be: put a blank line")
+    path.write_text("ab\n" * 33 + "\n" + "b" * 100)
+    assert len(read(path)[0]) == 2
 
 
 @pytest.mark.slow

@@ -9,17 +9,19 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graftlm.checking.passes import CheckRequest, rows
+from graftlm.contracts.conversation import Conversation, Message
 from graftlm.data.columns import parse_columns
 from graftlm.data.conversations import Fault, Reading
 from graftlm.data.inputs import DataFile, Inputs
 from graftlm.data.splits import DataRequest
-from graftlm.data.splitting import SplitRule
+from graftlm.data.splitting import SplitRule, membership
 from graftlm_registry.plugins import registry
 
 Run = Callable[..., Any]
@@ -122,7 +124,7 @@ def test_faults_are_counted_by_kind_and_the_first_twenty_told(check: Run, tmp_pa
     assert report["rows"] == 68
     assert report["faults"]["total"] == 32
     assert report["faults"]["kinds"] == {
-        "not valid JSON": 30,
+        "not valid JSON: Expecting ':' delimiter (column 16)": 30,
         "the last answer is empty": 1,
         "its text holds half a surrogate pair, which is no character": 1,
     }
@@ -130,6 +132,63 @@ def test_faults_are_counted_by_kind_and_the_first_twenty_told(check: Run, tmp_pa
         str(n) for n in range(31, 51)
     ]
     assert kinds(report, "error") == ["faults"]
+
+
+def test_a_summary_of_faults_says_the_first_ones_own_words(run: Run, check: Run, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("input,output,note\n" + "a,b,c\n" * 10 + "a\n" + "a,b\n" * 24)
+    report = check(path)
+    assert report["faults"]["kinds"] == {
+        "1 field, and the header has 3": 1,
+        "2 fields, and the header has 3": 24,
+    }
+    assert "24 × 2 fields" in run("data", "check", path).out, "many faults are summed up"
+    path.write_text("input,output,note\n" + "a,b,c\n" * 10 + "a\n")
+    said = run("data", "check", path).out
+    assert said.count("1 field, and the header has 3") == 1, "a single one is told once"
+
+
+def test_a_reason_of_many_characters_is_cut_in_the_middle(check: Run, write_rows: Write) -> None:
+    rows: list[Any] = [*clean(30), {"k" * 20_000: "x"}, turns("a", {"b" * 20_000: 1})]  # type: ignore[arg-type]
+    report = check(write_rows("data.jsonl", rows))
+    assert report["faults"]["total"] == 2
+    assert all(len(line) < 700 for line in (*report["faults"]["first"], *report["faults"]["kinds"]))
+    report = check(write_rows("one.jsonl", [{"k" * 20_000: "\x1b[31m"}]))
+    assert all(len(line) < 2000 for line in finding(report, "unreadable")["details"])
+
+
+def test_where_no_record_can_be_read_all_are_counted(check: Run, tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text("{'a': 1}\n" * 50)
+    report = check(tmp_path / "data.jsonl")
+    assert report["faults"]["total"] == 50
+    assert "counts them all" not in json.dumps(report)
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        ({"instruction": "d"}, "the last answer is empty"),
+        ({"prompt": "a", "completion": "b"}, "it fits format 'pairs'"),
+        ({"question": "a", "text": 7}, "not a record of format 'alpaca'"),
+        ({"title": "a"}, "not a record of format 'alpaca'"),
+    ],
+)
+def test_an_odd_record_among_the_first_is_a_fault(
+    run: Run, check: Run, write_rows: Write, odd: dict[str, str], reason: str
+) -> None:
+    rows: list[dict[str, str]] = clean(30)
+    rows[10] = odd
+    report = check(path := write_rows("data.jsonl", rows))
+    assert (report["rows"], report["format"], report["faults"]["total"]) == (29, "alpaca", 1)
+    (told,) = report["faults"]["first"]
+    assert told.startswith(f"{path}:11: not a record of format 'alpaca'")
+    assert reason in told
+    assert run("plan", path, "--model", "tiny-mistral").code == 2
+
+
+def test_half_of_one_format_and_half_of_another_are_not_guessed(check: Run, write_rows: Write) -> None:
+    rows = [row if i % 2 else {"text": row["output"]} for i, row in enumerate(clean(30))]
+    assert "mixes records" in finding(check(write_rows("data.jsonl", rows)), "unreadable")["details"][0]
 
 
 def test_a_file_that_ends_early_does_not_hide_the_others(check: Run, tmp_path: Path) -> None:
@@ -215,6 +274,7 @@ def test_repeated_rows(check: Run, write_rows: Write) -> None:
         "exact": 1, "first_exact": [[f"{path}:41", f"{path}:5"]],
         "folded": 1, "first_folded": [[f"{path}:42", f"{path}:10"]],
         "questions": 1, "contradictions": 1, "first_contradictions": [[f"{path}:43", f"{path}:13"]],
+        "asked": 40,
     }  # fmt: skip
     assert kinds(report) == ["duplicates", "folded-duplicates", "contradictions"]
     assert report["near"]["rows"] == 0, "told once is enough"
@@ -292,7 +352,42 @@ def test_a_split_rule_is_followed(run: Run, check: Run, write_rows: Write, tmp_p
     for name, count in report["splits"].items():
         with (tmp_path / "s" / f"{name}.jsonl").open() as file:
             assert sum(1 for _ in file) == count
-    assert report["classes"]["counts"]["yes"] == {"rows": 40, "train": 32, "validation": 4, "test": 4}
+    assert report["classes"]["counts"]["yes"] == {
+        "rows": 40, "questions": 40, "train": 32, "validation": 4, "test": 4,
+    }  # fmt: skip
+
+
+def question_of(split: str, count: int) -> list[dict[str, str]]:
+    """Rows that fall into a split of ten per cent each."""
+    rule = SplitRule(validation=0.1, test=0.1)
+    found = (row for row in clean(500, seed=8) if membership(_conversation(row), rule) == split)
+    return list(islice(found, count))
+
+
+def _conversation(row: dict[str, str]) -> Conversation:
+    return Conversation((Message("user", row["instruction"]), Message("assistant", row["output"])))
+
+
+def test_a_single_row_that_is_kept_from_training(check: Run, write_rows: Write) -> None:
+    message = finding(check(path := write_rows("one.jsonl", question_of("test", 1))), "no-rows")["message"]
+    assert message.endswith(
+        "its only row falls into the test split; --val-split 0 --test-split 0 keeps it for training"
+    )
+    assert check(path, "--val-split", "0", "--test-split", "0")["splits"]["train"] == 1
+    path = write_rows("held.jsonl", question_of("validation", 1))
+    assert "split; --val-split 0 keeps it" in finding(check(path), "no-rows")["message"]
+    assert check(path, "--val-split", "0")["splits"]["train"] == 1
+    rows = question_of("test", 1) + question_of("validation", 2)
+    message = finding(check(write_rows("few.jsonl", rows)), "no-rows")["message"]
+    assert "all of its 3 rows fall into the validation and test splits" in message
+    assert "--val-split 0 --test-split 0 keeps them" in message
+
+
+def test_few_questions_in_many_rows(check: Run, write_rows: Write) -> None:
+    report = check(write_rows("data.jsonl", question_of("train", 3) * 40))
+    held = [f["message"] for f in report["findings"] if f["kind"] == "no-held-rows"]
+    assert len(held) == 2
+    assert all("3 different questions are asked in all 120 rows" in message for message in held)
 
 
 # ── classes, words, contents ─────────────────────────────────────────────────────────────────────────────────────────
@@ -301,12 +396,164 @@ def test_a_split_rule_is_followed(run: Run, check: Run, write_rows: Write, tmp_p
 def test_classes(check: Run, write_rows: Write) -> None:
     rows = [{**row, "output": "Spam" if i % 10 == 0 else "ham"} for i, row in enumerate(clean(100))]
     report = check(write_rows("data.jsonl", rows))
-    assert list(report["classes"]["counts"]) == ["ham", "spam"]
-    assert report["classes"]["counts"]["spam"]["rows"] == 10
+    assert set(report["classes"]["counts"]) == {"ham", "Spam"}
+    assert report["classes"]["counts"]["Spam"]["rows"] == 10
     assert "always saying 'ham' would be right in 90% of the rows" in finding(report, "classes")["message"]
     even = [{**row, "output": str(i % 2)} for i, row in enumerate(clean(100))]
     assert finding(check(write_rows("even.jsonl", even)), "classes")["level"] == "information"
     assert check(write_rows("many.jsonl", clean(100)))["classes"] is None
+
+
+def test_one_answer_is_all_that_is_learned_only_if_nothing_else_is_trained(check: Run, write_rows: Write) -> None:
+    rows = [turns(row["instruction"], "ok") for row in clean(40)]
+    found = finding(check(write_rows("one.jsonl", rows)), "classes")
+    assert (found["level"], "nothing but this" in found["message"]) == ("warning", True)
+    rows = [turns(row["instruction"], row["output"], "good?", "ok") for row in clean(40)]
+    path = write_rows("two.jsonl", rows)
+    found = finding(check(path), "classes")
+    assert (found["level"], "nothing but this" in found["message"]) == ("information", False)
+    last = finding(check(path, "--model", "tiny-mistral", "--train-on", "last"), "classes")
+    assert "nothing but this" in last["message"]
+    whole = finding(check(path, "--model", "tiny-mistral", "--train-on", "all"), "classes")
+    assert "nothing but this" not in whole["message"]
+
+
+def test_classes_are_counted_by_different_questions(run: Run, check: Run, write_rows: Write, tmp_path: Path) -> None:
+    rows = [{"instruction": row["instruction"], "output": row["output"][:20]} for row in clean(42)] * 4
+    data = write_rows("data.jsonl", rows)
+    assert check(data)["classes"] is None
+    assert run("data", "split", data, "--stratify", "--out", tmp_path / "s").code == 2
+    rows = [{**row, "output": "yes" if i else "no"} for i, row in enumerate(question_of("train", 40))]
+    rows += [{**question_of("test", 1)[0], "output": "perhaps"}] * 5
+    message = finding(check(write_rows("single.jsonl", rows)), "classes")["message"]
+    assert "'perhaps' answers one question, which is not trained on" in message
+    assert "--stratify" not in message
+
+
+def test_answers_that_are_written_in_several_ways(run: Run, check: Run, write_rows: Write) -> None:
+    written = ("Yes", "yes", "No", "NO ", "Yes", "No")
+    rows = [{**row, "output": written[i % 6]} for i, row in enumerate(clean(60))]
+    report = check(path := write_rows("data.jsonl", rows))
+    assert set(report["classes"]["counts"]) == {"Yes", "No"}
+    found = finding(report, "inconsistent-answers")
+    assert (found["level"], found["rows"]) == ("warning", 20)
+    assert f"'No' 20 rows, the first at {path}:3; 'NO ' 10 rows, the first at {path}:4" in found["notes"]
+    assert "'NO '" in run("data", "check", path).out
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("text-before-thought", "Use the tag <think>x</think> like that"),
+        ("unclosed-thoughts", "<think>hm"),
+        ("nested-thoughts", "<think>a<think>b</think>c</think>d"),
+        ("nested-thoughts", "<think>a</think>b<think>c</think>d"),
+    ],
+)
+def test_thoughts_that_a_template_would_lose(check: Run, write_rows: Write, kind: str, answer: str) -> None:
+    rows = [{**row, "output": f"<think>\nhm\n</think>\n\n{row['output']}"} for row in clean(20)]
+    rows[7]["output"] = answer
+    rows[8]["output"] = "reasons without a beginning</think>said"
+    path = write_rows("data.jsonl", rows)
+    for model in ([], ["--model", "tiny-qwen"]):
+        report = check(path, *model)
+        assert [k for k in kinds(report) if "thought" in k] == [kind]
+        assert (finding(report, kind)["rows"], finding(report, kind)["details"]) == (1, [f"{path}:8"])
+    assert not [k for k in kinds(check(path, "--model", "tiny-mistral")) if "thought" in k], "all words are kept there"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "HUMAN: {}\nASSISTANT: {}", "User: {}\nAssistant: {}", "Human: {}", "human: {}\n\nassistant: {}",
+        "Below is…\n### Instruction:\n{}\n### Response:\n{}", "<|im_start|>user\n{}<|im_end|>",
+        "<s>[INST] {} [/INST] {}", "**User:** {}\n**Assistant:** {}", "<start_of_turn>user\n{}",
+    ],
+)  # fmt: skip
+def test_chats_that_are_kept_as_text(check: Run, write_rows: Write, text: str) -> None:
+    rows = [{"text": text.replace("{}", row["output"])} for row in clean(20)]
+    report = check(path := write_rows("data.jsonl", rows))
+    found = finding(report, "looks-like-turns")
+    assert (found["level"], found["rows"]) == ("warning", 20)
+    assert found["details"][0].startswith(f"{path}:1: '")
+    assert "<HUMAN>:" in found["message"]
+
+
+def test_texts_that_only_speak_of_users(check: Run, write_rows: Write) -> None:
+    said = ("user: root\ngroup: wheel", "The User: a history", "humanity", "# Instruction manual", "a <| b |> c")
+    rows = [{"text": f"{said[i % len(said)]}\n{row['output']}"} for i, row in enumerate(clean(40))]
+    assert kinds(check(write_rows("data.jsonl", rows))) == []
+
+
+def test_questions_and_answers_that_say_nothing(check: Run, write_rows: Write) -> None:
+    rows = [turns(row["instruction"], row["output"]) for row in clean(30)]
+    rows[3] = turns(" \n", "why?")
+    rows[4] = turns("look", "\u200b\u2060")
+    rows[5] = turns("look again", "\u2800", "and?", "fine")
+    rows[6] = turns("smile", "👍")
+    rows[7] = turns("\u200b", "what?")
+    report = check(path := write_rows("data.jsonl", rows))
+    assert finding(report, "empty-questions")["details"] == [f"{path}:4", f"{path}:8"]
+    assert finding(report, "invisible-answers")["details"] == [f"{path}:5", f"{path}:6"]
+
+
+def test_calls_of_tools_that_are_not_declared(check: Run, write_rows: Write) -> None:
+    def calling(name: str, *declared: str) -> dict[str, Any]:
+        call = {"role": "assistant", "tool_calls": [{"function": {"name": name, "arguments": {}}}]}
+        asked = {"role": "user", "content": f"{name} of {declared}?"}
+        tools = [{"type": "function", "function": {"name": tool, "parameters": {}}} for tool in declared]
+        return {"messages": [asked, call], "tools": tools}
+
+    rows = [calling("add", "add", "sub"), calling("mul", "add", "sub"), calling("add")]
+    found = finding(check(path := write_rows("data.jsonl", rows), "--test-split", "0"), "undeclared-tools")
+    assert (found["level"], found["details"]) == ("warning", [f"{path}:2: 'mul'", f"{path}:3: 'add'"])
+
+
+# ── fields that are not used ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_fields_that_are_not_used(check: Run, write_rows: Write) -> None:
+    rows = [{**row, "sytem": "Be brief.", "id": i, "url": "a/b", "input": ""} for i, row in enumerate(clean(30))]
+    report = check(path := write_rows("data.jsonl", rows))
+    found = finding(report, "unused-fields")
+    assert found["message"] == "not used by format 'alpaca': 'sytem' (30 rows; did you mean 'system'?)"
+    assert found["details"] == [f"'sytem': first at {path}:1"]
+    assert finding(report, "other-fields")["message"] == "fields that are not used: 'id' (30 rows), 'url' (30 rows)"
+    assert kinds(report) == ["unused-fields"]
+
+
+def test_fields_that_are_used_are_left_alone(check: Run, write_rows: Write) -> None:
+    rows: list[dict[str, Any]] = [{**row, "system": "S", "capability": "a", "history": []} for row in clean(300)]
+    rows[250]["input"] = "late"
+    rows[270]["history"] = [["a", "b"]]
+    assert check(write_rows("data.jsonl", rows))["unused"] == []
+    same = [
+        {"messages": [{"role": "system", "content": "S"}, *turns("a", row["output"])["messages"]], "system": "S"}
+        for row in clean(9)
+    ]
+    assert check(write_rows("same.jsonl", same))["unused"] == []
+
+
+def test_a_field_of_another_format_hurts(check: Run, write_rows: Write) -> None:
+    rows = [{**row, "context": "much to know"} for row in clean(30)]
+    found = finding(check(write_rows("data.jsonl", rows)), "unused-fields")
+    assert found["message"] == "not used by format 'alpaca': 'context' (30 rows)"
+    typo = [dict(row) for row in clean(30)]
+    typo[25] = {"instruction": "a", "ouput": "b"}
+    found = finding(check(path := write_rows("typo.jsonl", typo)), "unused-fields")
+    assert "'ouput' (1 row; did you mean 'output'?)" in found["message"]
+    assert found["details"] == [f"'ouput': first at {path}:26"]
+
+
+def test_columns_that_are_not_mapped(check: Run, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    lines = [f"{i},{row['instruction']},{row['output']},see there" for i, row in enumerate(clean(30))]
+    path.write_text("\n".join(["nr,ask,reply,context", *lines]))
+    report = check(path, "--columns", "input=ask,output=reply")
+    found = finding(report, "unused-fields")
+    assert "'context' (30 rows)" in found["message"]
+    assert "--columns leaves out" in found["message"]
+    assert "'nr'" in finding(report, "other-fields")["message"]
 
 
 @pytest.mark.parametrize(
@@ -383,6 +630,43 @@ def test_a_few_long_rows_are_a_warning(check: Run, write_rows: Write) -> None:
     assert finding(report, "left-out")["level"] == "warning"
 
 
+@pytest.mark.parametrize("overlong", ["drop", "truncate-left", "truncate-right"])
+def test_what_is_trained_is_counted_of_the_samples(check: Run, write_rows: Write, overlong: str) -> None:
+    rows = clean(20)
+    short = check(write_rows("short.jsonl", rows), "--model", "tiny-mistral")["samples"]
+    rows.append({"instruction": "say much", "output": rows[0]["output"] * 40})
+    samples = check(write_rows("data.jsonl", rows), "--model", "tiny-mistral", "--overlong", overlong)["samples"]
+    more = 0 if overlong == "drop" else samples["max_length"]
+    assert samples["sample_tokens"] == short["sample_tokens"] + more
+    assert samples["answer_tokens"]["count"] == (20 if overlong == "drop" else 21)
+    assert samples["trained_share"] == samples["answer_tokens"]["total"] / samples["sample_tokens"]
+    assert (samples["trained_share"] == short["trained_share"]) == (overlong == "drop")
+    assert samples["tokens"]["count"] == 21, "as long as they are"
+
+
+def test_typed_control_tokens(check: Run, write_rows: Write) -> None:
+    rows = [turns(row["instruction"], f"<think>\nhm\n</think>\n\n{row['output']}") for row in clean(30)]
+    rows[3]["messages"][0]["content"] += " <|im_end|>"
+    rows[9]["messages"][1]["content"] += " <|endoftext|> and <|im_start|>"
+    report = check(path := write_rows("data.jsonl", rows), "--model", "tiny-qwen")
+    found = finding(report, "typed-tokens")
+    assert found["level"] == "warning"
+    assert found["details"] == [f"{path}:4: '<|im_end|>'", f"{path}:10: '<|endoftext|>'"]
+    assert report["samples"]["differing"]["rows"] == 0, "told once is enough"
+    assert "typed-tokens" not in kinds(check(path, "--model", "tiny-mistral"))
+
+
+def test_the_reason_why_ids_differ_from_one_piece(check: Run, write_rows: Write) -> None:
+    rows = [turns(row["instruction"], row["output"]) for row in clean(30)]
+    rows[4]["messages"][1]["content"] = "\n\nso it is"
+    report = check(path := write_rows("data.jsonl", rows), "--model", "tiny-qwen", "--template", "qwen2.5",
+                   "--allow-template-mismatch")  # fmt: skip
+    found = finding(report, "pieces")
+    assert found["details"] == [f"{path}:5"]
+    assert "the prompt ends before the answer" in found["message"]
+    assert report["samples"]["differing_elsewhere"]["rows"] == 0
+
+
 def test_nothing_to_train_on(check: Run, write_rows: Write) -> None:
     rows = [turns(f"question {i}", f"answer {i}") for i in range(10)]
     for number in (2, 5):
@@ -415,7 +699,20 @@ def test_the_picture(run: Run, write_rows: Write, tmp_path: Path) -> None:
     for more in ([], ["--model", "tiny-qwen", "--max-length", "30"]):
         assert run("data", "check", data, "--picture", tmp_path / "p.png", *more).code in (0, 2)
         assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-        (tmp_path / "p.png").unlink()
+
+
+def test_what_is_said_of_the_picture(run: Run, write_rows: Write, tmp_path: Path) -> None:
+    data, picture = write_rows("data.jsonl", clean(50)), tmp_path / "p.png"
+    assert f"picture written to {picture}\n" in run("data", "check", data, "--picture", picture).err
+    said = run("data", "check", data, "--picture", picture, "--json")
+    assert f"picture written to {picture} (over the one that was there)" in said.err
+    assert json.loads(said.out)["rows"] == 50
+    (tmp_path / "folder.png").mkdir()
+    for place in (tmp_path / "folder.png", Path("/proc/p.png")):
+        said = run("data", "check", data, "--picture", place)
+        assert said.code == 2
+        assert f"--picture {place} cannot be written" in said.err
+        assert "Traceback" not in said.err
 
 
 @pytest.mark.parametrize(
@@ -436,6 +733,22 @@ def test_flags_that_cannot_be(run: Run, write_rows: Write, flags: list[str], wor
     said = run("data", "check", write_rows("data.jsonl", clean(3)), *flags)
     assert (said.code, said.out) == (2, "")
     assert words in said.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        (["--near", "2"], "usage"),
+        (["--max-length", "100"], "usage"),
+        (["--format", "alpacca"], "plugin"),
+        (["--model", "tiny-mistrl"], "model"),
+        (["--val-data", "nope.jsonl"], "unreadable"),
+    ],
+)
+def test_errors_are_json_too(check: Run, write_rows: Write, flags: list[str], kind: str) -> None:
+    report = check(write_rows("data.jsonl", clean(3)), *flags)
+    assert finding(report, kind)["details"][0]
+    assert report["verdict"] == "errors"
 
 
 def test_shares_of_nothing(check: Run, write_rows: Write) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hub_server import Answer, HubServer, hub_at_hand
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from graftlm.contracts.errors import GraftlmError
 from graftlm.data.containers import read_records
+from graftlm.data.hub_card import matching
 from graftlm.data.inputs import find
 
 ID = "team/colours"
@@ -191,6 +196,72 @@ def test_a_readme_that_is_no_yaml(hub: HubServer, here: Path) -> None:
     hub.add(f"datasets/{ID}", {"README.md": b"---\na: [\n---\n", "a.jsonl": LINE})
     assert refusal(f"hf:{ID}") == f"the front matter of hf:{ID}'s README is no YAML: name a file, as in hf:{ID}/FILE"
     assert labels(f"hf:{ID}/a.jsonl") == named("a.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("front", "said"),
+    [
+        ("configs: 5", f"hf:{ID}'s README holds 'configs' that are no list: name a file, as in hf:{ID}/FILE"),
+        ("configs: [{data_files: {1: x}}]", f"hf:{ID} has no split 'train': it has 1 (choose with --split)"),
+        ("configs: [{config_name: [a]}]", f"hf:{ID}'s README holds a value of type list that is no name"),
+        ('configs: [{data_files: {train: "a\\nb"}}]', f"hf:{ID}'s README holds a value of type str that is no name"),
+        (f"configs: [{{config_name: 0x{'f' * 9000}}}]", f"hf:{ID}'s README holds a value of type int that is no name"),
+        ("configs: [{data_files: '[z-a].jsonl'}]", "the pattern [z-a].jsonl has brackets without a meaning"),
+        (f"configs: [{{data_files: '{'*a' * 300}'}}]", "a pattern of more than 500 characters (*a*a"),
+        ("a: " + "[" * 20_000, f"the front matter of hf:{ID}'s README is no YAML"),
+        ("a: !!int ''", f"the front matter of hf:{ID}'s README is no YAML"),
+        ("a: !!bool x", f"the front matter of hf:{ID}'s README is no YAML"),
+        ("a: !!timestamp x", f"the front matter of hf:{ID}'s README is no YAML"),
+    ],
+    ids=lambda value: value[:40],
+)
+def test_an_odd_readme(front: str, said: str, hub: HubServer, here: Path) -> None:
+    hub.add(f"datasets/{ID}", {"README.md": f"---\n{front}\n---\n".encode(), "a.jsonl": LINE})
+    sentence = refusal(f"hf:{ID}")
+    assert sentence.startswith(said)
+    assert "\n" not in sentence
+
+
+def test_an_odd_pattern_of_the_user(hub: HubServer, here: Path) -> None:
+    add(hub, "a.jsonl")
+    assert refusal(f"hf:{ID}/[z-a].jsonl").startswith("the pattern [z-a].jsonl has brackets without a meaning")
+
+
+@cache
+def plainly(pattern: str, name: str, first: bool = True, in_folder: bool = True) -> bool:
+    """What a pattern means, tried in every way. Whether a path begins here in it, and in the name, is said."""
+    if not pattern:
+        return not name
+    for wild in ("**/", "**", "*"):
+        if pattern.startswith(wild) and (wild != "**/" or first):
+            ends = [i for i in range(len(name) + 1) if wild == "**" or "/" not in name[: i if wild == "*" else 0]]
+            if wild == "**/":
+                ends = [i for i in ends if (name[i - 1] == "/" if i else in_folder)]
+            begins = wild == "**/"
+            return any(
+                plainly(pattern[len(wild) :], name[i:], begins, name[i - 1] == "/" if i else in_folder) for i in ends
+            )
+    taken, after = (pattern[1], pattern[3:]) if pattern.startswith("[") else (pattern[0], pattern[1:])
+    fits = bool(name) and (name[0] == taken or (taken == "?" and name[0] != "/"))
+    return fits and plainly(after, name[1:], taken == "/", name[0] == "/")
+
+
+@settings(max_examples=3000, deadline=None, database=None)
+@given(
+    st.lists(st.sampled_from(["a", "b", "/", "?", "*", "**", "**/", "[a]"]), max_size=9).map("".join),
+    st.text("ab/", max_size=9),
+)
+def test_a_pattern_matches_what_it_means(pattern: str, name: str) -> None:
+    wanted = plainly(pattern, name) or name.startswith(pattern.rstrip("/") + "/")
+    assert matching(pattern, name) == wanted
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 14 + "b", "**/" * 14 + "b", "**a*" * 14 + "b", "[a]*" * 30 + "b"])
+def test_no_pattern_is_slow(pattern: str) -> None:
+    start = time.monotonic()
+    assert not matching(pattern, "a" * 60)
+    assert not matching(pattern, "a/" * 300)
+    assert time.monotonic() - start < 2
 
 
 def test_a_gated_data_set(hub: HubServer, here: Path) -> None:

@@ -68,6 +68,13 @@ def test_a_file_a_folder_and_globs(here: Path) -> None:
     assert "in/_cache/y.json" not in labels("in")
 
 
+def test_what_a_split_keeps_beside_its_files_is_no_data(here: Path) -> None:
+    put("s/split.json", "s/train.jsonl", "s/test.jsonl")
+    assert labels("s") == ["s/test.jsonl", "s/train.jsonl"]
+    assert labels("s/*") == ["s/test.jsonl", "s/train.jsonl"]
+    assert folder_splits("s") == {"train": "s/train.jsonl", "test": "s/test.jsonl"}
+
+
 def test_the_home_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put("d.jsonl")
     monkeypatch.setenv("HOME", str(here))

@@ -357,7 +357,7 @@ def test_every_format_is_planned(run: Run, path: Path) -> None:
         ("--format text", "data.jsonl:1: not a record of format 'text'"),
         ("--split test", "--split chooses a split of a data set of the hub"),
         ("--val-data none.jsonl", "there is no data file none.jsonl"),
-        ("--test-data {data}", "rows that are kept for validation or test are trained on too"),
+        ("--test-data {data}", "questions that are kept for validation or test are trained on too"),
     ],
 )
 def test_settings_that_cannot_be_are_one_sentence(run: Run, alpaca: Path, flags: str, words: str) -> None:

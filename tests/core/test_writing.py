@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import datetime
+import random
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graftlm.cli.data.split import _Sides
 from graftlm.contracts.errors import DataError, UsageError
 from graftlm.data.containers import read_records
 from graftlm.data.containers.writing import open_writer
+from graftlm.data.splitting import NAMES
 
 quick = settings(max_examples=60, deadline=None, database=None)
 text = st.text(max_size=12)
@@ -188,3 +193,51 @@ def test_the_same_records_make_the_same_bytes(tmp_path: Path) -> None:
         for copy in ("a", "b"):
             written(tmp_path / f"{copy}{name}", [{"a": "1"}])
         assert (tmp_path / f"a{name}").read_bytes() == (tmp_path / f"b{name}").read_bytes()
+
+
+# ── what data split writes ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_a_killed_split_left_is_in_no_ones_way(
+    run: Callable[..., Said], write_rows: Callable[[str, Sequence[Any]], Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "s"
+    data = write_rows("d.jsonl", [{"question": f"q{i}", "answer": "a"} for i in range(60)])
+    (out / ".new").mkdir(parents=True)
+    (out / ".new" / "train.jsonl").write_text("half a li")
+    done = run("data", "split", data, "--out", out)
+    assert (done.code, done.err) == (0, "")
+    assert sorted(path.name for path in out.iterdir()) == [
+        "split.json", "test.jsonl", "train.jsonl", "validation.jsonl"
+    ]  # fmt: skip
+    (tmp_path / "other" / ".new").mkdir(parents=True)
+    (tmp_path / "other" / "mine.txt").write_text("precious")
+    refused = run("data", "split", data, "--out", tmp_path / "other")
+    assert "is there already and holds no split.json" in refused.err
+
+
+def test_all_parted_rows_are_told_with_their_places(
+    run: Callable[..., Said], write_rows: Callable[[str, Sequence[Any]], Path], tmp_path: Path
+) -> None:
+    """Those that come second: the same question, with an answer of a class with other thresholds."""
+    rows = [{"question": f"q{i}", "answer": "no" if i % 10 == 0 else "yes"} for i in range(300)]
+    assert run("data", "split", write_rows("d.jsonl", rows), "--out", tmp_path / "s", "--stratify").code == 0
+    rows += [{**row, "answer": "no"} for row in rows[1:30]]
+    refused = run("data", "split", write_rows("d.jsonl", rows), "--out", tmp_path / "s")
+    lines = refused.err.removeprefix("Error: ").splitlines()
+    assert refused.code == 2
+    assert 1 <= len(lines) <= 19
+    for line in lines:
+        assert 301 <= int(line.removeprefix(f"{tmp_path}/d.jsonl:").partition(":")[0]) <= 329
+        assert re.search(r": the same is asked in (train|validation|test), with an answer of another class: ", line)
+    assert sorted(path.name for path in (tmp_path / "s").iterdir())[0] == "split.json"  # what was there stays
+
+
+def test_parted_rows_are_found_as_a_set_would_find_them() -> None:
+    rng = random.Random(4)
+    rows = [(rng.choice((i, i * 2**48 + 5)), rng.choice(NAMES)) for i in rng.choices(range(2**16), k=5000)]
+    sides, known = _Sides(), dict[int, set[str]]()
+    for place, name in rows:
+        sides.add(place, name)
+        known.setdefault(place, set()).add(name)
+    assert sides.parted() == {place for place, names in known.items() if len(names) > 1} != set()

@@ -6,17 +6,17 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
 
 from graftlm.contracts.conversation import Conversation, Message, RenderOptions
 from graftlm.contracts.errors import DataError, ModelError
 from graftlm.contracts.specs import PromptTemplate
+from graftlm.contracts.template_model import RenderRequest
 
 from .corpus import CORPUS
-from .own import Asked, OwnTemplate
-
-VERSION = 2
-"""Grows when the same model and corpus would give other texts."""
+from .own import OwnTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,13 @@ class Comparison:
 def own_texts(model: OwnTemplate) -> tuple[OwnText, ...]:
     """The corpus as the model's own template writes it, in one round trip.
 
-    ``ModelError`` where it renders nothing at all: it has none, or a broken one.
+    ``ModelError`` where it renders nothing at all (it has none, or a broken one), and where it runs over its limits:
+    then some cases were not tried.
     """
     cases = [(case, prompt, thinking) for case in CORPUS for prompt in case.prompts for thinking in (False, True)]
-    done = model.render_many(
+    done = model.render_all(
         [
-            Asked(
+            RenderRequest(
                 [{"role": role, "content": words} for role, words in case.turns],
                 variables={"add_generation_prompt": prompt, "enable_thinking": thinking},
             )
@@ -136,12 +137,25 @@ def compare(template: PromptTemplate, texts: Iterable[OwnText]) -> Comparison:
 
 
 def digest_of(model: OwnTemplate) -> str:
-    """SHA-256 of all that decides ``own_texts``: sources, special tokens, the corpus, and the day where they ask."""
+    """SHA-256 of all that decides ``own_texts``: sources, special tokens, the day where they ask for it, and what
+    renders them.
+    """
     sources = (model.chat_template, model.tool_template)
-    today = date.today().isoformat() if any("strftime_now" in source for source in sources) else ""
-    corpus = [(case.name, case.turns, case.prompts, case.odd) for case in CORPUS]
-    value = [VERSION, sources, sorted(model.special_tokens.items()), corpus, today]
+    today = model.today.isoformat() if model.asks_for_the_date else ""
+    value = [_code(), sources, sorted(model.special_tokens.items()), today]
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _code() -> tuple[str, str]:
+    """A digest of this package's sources, the corpus among them, and the version of jinja2."""
+    whole = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        whole.update(f"{path.name}\0".encode() + path.read_bytes())
+    try:
+        return whole.hexdigest(), metadata.version("jinja2")
+    except metadata.PackageNotFoundError:
+        return whole.hexdigest(), ""  # rendering says what to install
 
 
 def first_difference(ours: str, own: str, around: int = 24) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 MEMORY = 1 << 30
 """Bytes of address space."""
 SECONDS = 2
-"""Of computing, a request."""
-PATIENCE = 5.0
-"""Seconds that a request may take by the clock, waiting for a core included."""
+"""Of computing, a rendering: what a template is blamed for."""
+PATIENCE = 60.0
+"""Seconds that a rendering may take by the clock: a busy machine takes long over what is little to compute."""
 LONGEST = 4 << 20
 """Characters of a rendering."""
 MOST = 16 << 20

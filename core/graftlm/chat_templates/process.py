@@ -1,9 +1,10 @@
 """The child that renders chat templates, alone with jinja2 and under limits that it sets itself.
 
 It is started by its path, isolated and without site-packages; its argument is a JSON object of the packages that it may
-import and the folders that hold them. A request is one JSON line, ``{"sources": […], "renderings": [{"source": i,
-"variables": {…}}, …]}``, and so is its answer: a list with ``{"text": …, "generated": [[begin, end], …]}`` or
-``{"error": KIND, "words": …}`` for each rendering. A first line, ``[]``, says that it is ready.
+import and the folders that hold them. A request is one JSON line, ``{"sources": […], "today": ISO, "renderings":
+[{"source": i, "variables": {…}}, …]}``. Each rendering is answered by a line of its own as soon as it is made:
+``{"text": …, "generated": [[begin, end], …]}`` or ``{"error": KIND, "words": …}``. A first line, ``[]``, says that it
+is ready.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def main() -> None:
 
     from graftlm.chat_templates import sandbox
 
-    compiled = lru_cache(maxsize=8)(sandbox.environment().from_string)
+    environment = sandbox.environment()
+    compiled = lru_cache(maxsize=8)(environment.from_string)
     load_codecs()
     open_nothing()
     answers = sys.stdout.buffer
@@ -95,15 +97,19 @@ def main() -> None:
     for line in sys.stdin.buffer:
         allow_seconds(limits.SECONDS)
         request = json.loads(line)
-        done, length = [], 0
+        environment.globals["strftime_now"] = sandbox.clock(request["today"])
+        length, spent = 0, False
         for rendering in request["renderings"]:
-            answer = rendered(compiled, request["sources"][rendering["source"]], rendering["variables"])
+            allow_seconds(limits.SECONDS)
+            answer = (
+                _error("memory", "")  # the parent starts another child
+                if spent
+                else rendered(compiled, request["sources"][rendering["source"]], rendering["variables"])
+            )
+            spent = answer.get("error") == "memory"
             length += len(answer.get("text", ""))
-            done.append(answer if length <= limits.MOST else {"error": "long", "words": ""})
-            if answer.get("error") == "memory":
-                break  # the parent starts another child
-        answers.write(json.dumps(done).encode() + b"\n")
-        answers.flush()
+            answers.write(json.dumps(answer if length <= limits.MOST else _error("long", "")).encode() + b"\n")
+            answers.flush()
 
 
 def rendered(compiled: Any, source: str, variables: Mapping[str, Any]) -> dict[str, Any]:

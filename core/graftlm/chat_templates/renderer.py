@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,19 @@ from .limits import PATIENCE
 
 START = 30.0
 """Seconds that the child may take to start."""
-KEPT = ("TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-"""What the child sees of the environment: what Python itself may need, and the time zone of ``strftime_now``."""
+KEPT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+"""What the child sees of the environment: what Python itself may need."""
 
 
 class Stopped(Exception):
-    """The child ended before it answered. ``kind``: "slow", "died"."""
+    """The child ended before it had answered all. ``kind``: "slow" (it computed too long), "late" (by the clock),
+    "died". ``answers`` are those that it gave before.
+    """
 
     def __init__(self, kind: str, words: str = "") -> None:
         super().__init__(kind, words)
         self.kind, self.words = kind, words
+        self.answers: list[dict[str, Any]] = []
 
 
 class Renderer:
@@ -43,16 +47,16 @@ class Renderer:
         self._owner = 0
         self._end: weakref.finalize[..., Renderer] | None = None
 
-    def ask(self, sources: Sequence[str], renderings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The child's answers, one a rendering (fewer where it ran out of memory: then it was replaced).
+    def ask(self, sources: Sequence[str], renderings: Sequence[Mapping[str, Any]], today: str) -> list[dict[str, Any]]:
+        """The child's answers, one a rendering. ``today`` is the day that a template is told, in ISO 8601.
 
-        ``Stopped`` where it gave none, ``ModelError`` where no child can be started.
+        ``Stopped`` where one of them ended the child, ``ModelError`` where no child can be started.
         """
-        request = json.dumps({"sources": sources, "renderings": renderings}).encode() + b"\n"
+        request = {"sources": sources, "today": today, "renderings": renderings}
         with self._lock:
             child = self._started()
             try:
-                answers: list[dict[str, Any]] = json.loads(_exchange(child, request, PATIENCE))
+                answers = _exchange(child, json.dumps(request).encode() + b"\n", len(renderings), PATIENCE)
             except BaseException:
                 self._close()
                 raise
@@ -83,7 +87,7 @@ class Renderer:
         self._child, self._owner = child, os.getpid()
         self._end = weakref.finalize(self, _ended, child, self._owner)
         try:
-            _exchange(child, b"", START)
+            _exchange(child, b"", 1, START)
         except Stopped as stopped:
             self._close()
             raise ModelError(f"the process that renders chat templates did not start: {stopped.words}") from None
@@ -110,34 +114,52 @@ def command() -> list[str]:
     return [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(program), json.dumps(folders)]
 
 
-def _exchange(child: subprocess.Popen[bytes], request: bytes, patience: float) -> bytes:
-    """Write a line, read a line; ``Stopped`` where the child does not manage it in ``patience`` seconds."""
+def _exchange(child: subprocess.Popen[bytes], request: bytes, count: int, patience: float) -> list[Any]:
+    """Write a line, read ``count`` lines of JSON; ``Stopped`` where one of them takes more than ``patience`` seconds,
+    or the child ends.
+    """
+    lines: list[Any] = []
+    try:
+        for line in islice(_lines(child, request, patience), count):
+            lines.append(json.loads(line))
+    except Stopped as stopped:
+        stopped.answers = lines
+        raise
+    return lines
+
+
+def _lines(child: subprocess.Popen[bytes], request: bytes, patience: float) -> Iterator[bytes]:
     assert child.stdin is not None
     assert child.stdout is not None
     write_end, read_end = child.stdin.fileno(), child.stdout.fileno()
     poll = select.poll()
     poll.register(read_end, select.POLLIN)
-    unwritten, parts = memoryview(request), [b""]
+    unwritten = memoryview(request)
+    parts: list[bytes] = []
     if unwritten:
         poll.register(write_end, select.POLLOUT)
     deadline = time.monotonic() + patience
-    while not parts[-1].endswith(b"\n"):
+    while True:
         left = deadline - time.monotonic()
         ready = [end for end, _ in poll.poll(left * 1000)] if left > 0 else []
         if not ready:
-            raise Stopped("slow")
+            raise Stopped("late")
         try:
             if read_end in ready:
-                parts.append(os.read(read_end, 1 << 20))
-                if not parts[-1]:
+                *whole, rest = os.read(read_end, 1 << 20).split(b"\n")
+                if not whole and not rest:
                     raise _gone(child)
+                for end in whole:
+                    yield b"".join([*parts, end])
+                    parts = []
+                    deadline = time.monotonic() + patience
+                parts.append(rest)
             elif write_end in ready:
                 unwritten = unwritten[os.write(write_end, unwritten[: 1 << 16]) :]
                 if not unwritten:
                     poll.unregister(write_end)
         except BrokenPipeError:
             raise _gone(child) from None
-    return b"".join(parts)
 
 
 def _gone(child: subprocess.Popen[bytes]) -> Stopped:

@@ -8,7 +8,7 @@ a conversation can look like such a place.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -95,17 +95,22 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
 
 
 def environment() -> ChatEnvironment:
-    """An environment with the names that chat templates use."""
+    """An environment with the names that chat templates use, but for ``strftime_now``: see ``clock``."""
     made = ChatEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, LoopControls])
     made.filters["tojson"] = _to_json
     del made.globals["lipsum"]
     made.globals.update(
         raise_exception=_refuse,
-        strftime_now=lambda form: datetime.now().strftime(form),
         dict=lambda *args, **kwargs: dict(*args, **kwargs),
         namespace=Names,
     )
     return made
+
+
+def clock(today: str) -> Callable[[str], str]:
+    """What ``strftime_now`` is on a day (ISO 8601): its first moment, so that one day has one rendering."""
+    midnight = datetime.fromisoformat(today)
+    return lambda form: midnight.strftime(form)
 
 
 def render(template: Template, variables: Mapping[str, Any]) -> tuple[str, list[tuple[int, int]]]:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graftlm.contracts.errors import DataError
+from graftlm.contracts.errors import DataError, GraftlmError
 from graftlm.data.conversations import SHOWN
 
 from .contents import ContentCounts
 from .faults import Faults
+from .fields import unmapped
 from .near import Found
+from .oddities import OddityCounts
 from .passes import CheckRequest, FirstPass, Progress, second_pass
 from .places import Places
 from .report import DataReport, Finding, Near
 from .sameness import duplicates, leaks
 from .verdict import findings
+from .wording import shown
+
+MOST_SAID = 1500
+"""Characters of a line that says why nothing could be checked (it may name all formats)."""
+MORE = "'graftlm data check' counts them all"
+"""What the reader of rows says under the first faults, and what makes no sense here."""
 
 
 def check_data(request: CheckRequest, progress: Progress) -> DataReport:
@@ -40,15 +48,17 @@ def check_data(request: CheckRequest, progress: Progress) -> DataReport:
         near=_near(found, request.near, first.places) if found else None,
         leaks=leaks(first.hashes, first.places),
         bad_text=first.bad_text.found(),
-        classes=first.classes.classes(),
+        classes=first.classes.classes(first.hashes.asked),
         samples=samples,
+        unused=first.fields.unused() + unmapped(request.data.given.values(), request.data.columns),
+        oddities=first.oddities.counted(),
     )
-    return _with(report, findings(report, request.data))
+    return _with(report, findings(report, request))
 
 
-def unreadable(reference: str, error: DataError) -> DataReport:
-    """The report on data of which nothing can be read."""
-    lines = tuple(str(error).splitlines())
+def refused(reference: str, error: GraftlmError) -> DataReport:
+    """The report where nothing could be checked: the data cannot be read, or something was asked that cannot be."""
+    lines = tuple(shown(line, MOST_SAID) for line in str(error).splitlines() if MORE not in line)
     report = DataReport(
         data=reference,
         format="",
@@ -57,7 +67,7 @@ def unreadable(reference: str, error: DataError) -> DataReport:
         splits={},
         verdict="errors",
         findings=(),
-        faults=Faults(total=0, kinds={}, first=lines[:SHOWN]),
+        faults=Faults(total=0, kinds={}, first=lines[:SHOWN] if isinstance(error, DataError) else ()),
         contents=ContentCounts().counted(),
         duplicates=None,
         near=None,
@@ -65,9 +75,13 @@ def unreadable(reference: str, error: DataError) -> DataReport:
         bad_text=(),
         classes=None,
         samples=None,
+        unused=(),
+        oddities=OddityCounts().counted(),
     )
-    found = Finding(level="error", kind="unreadable", message="the data cannot be read", details=lines)
-    return _with(report, (found,))
+    kind, message = "unreadable", "the data cannot be read"
+    if not isinstance(error, DataError):
+        kind, message = type(error).__name__.removesuffix("Error").lower(), "it cannot be checked like this"
+    return _with(report, (Finding(level="error", kind=kind, message=message, details=lines),))
 
 
 def _with(report: DataReport, found: tuple[Finding, ...]) -> DataReport:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from graftlm.contracts.conversation import Conversation
 from graftlm.contracts.errors import DataError
-from graftlm.data.conversations import Fault, Reading, read
+from graftlm.contracts.specs import Record
+from graftlm.data.conversations import Fault, Reading, read_both
 from graftlm.data.inputs import Inputs
 from graftlm.data.splits import DataRequest
 from graftlm.data.splitting import NAMES, SplitName, class_of, fingerprint, split_at
@@ -16,7 +17,9 @@ from .bad_text import BadTexts
 from .classes import ClassCounts
 from .contents import ContentCounts
 from .faults import FaultCounts
+from .fields import FieldUse
 from .near import Found, Mask, NearSearch
+from .oddities import OddityCounts
 from .places import Places
 from .repeats import RowHashes
 from .samples import Prompting, SampleCounts, Samples
@@ -38,15 +41,23 @@ class CheckRequest:
     prompting: Prompting | None = None
 
 
-def rows(request: CheckRequest) -> Iterator[tuple[SplitName, Conversation | Fault | DataError]]:
+Row = Conversation | Fault | DataError
+
+
+def rows(request: CheckRequest) -> Iterator[tuple[SplitName, Row]]:
     """Every row with the split whose file it is in, and for each file that could not be read to its end the reason."""
+    return ((name, row) for name, row, _ in rows_and_records(request))
+
+
+def rows_and_records(request: CheckRequest) -> Iterator[tuple[SplitName, Row, Record]]:
+    """The same with the record that each row was made of, empty where there is none."""
     for name, inputs in request.data.given.items():
         for file in inputs.files:
             try:
-                for row in read(Inputs(inputs.reference, (file,)), request.reading):
-                    yield name, row
+                for row, record in read_both(Inputs(inputs.reference, (file,)), request.reading):
+                    yield name, row, record
             except DataError as error:
-                yield name, error
+                yield name, error, {}
 
 
 class FirstPass:
@@ -54,14 +65,18 @@ class FirstPass:
 
     def __init__(self, request: CheckRequest, progress: Progress) -> None:
         self.faults, self.contents, self.bad_text = FaultCounts(), ContentCounts(), BadTexts()
-        self.classes, self.hashes, self.places = ClassCounts(), RowHashes(), Places()
+        self.oddities, self.fields = OddityCounts(), FieldUse(request.reading.data_format)
+        self.classes = ClassCounts(request.prompting.train_on if request.prompting else "assistant")
+        self.hashes, self.places = RowHashes(), Places()
         self.splits: dict[str, int] = dict.fromkeys(NAMES, 0)
         self.near = NearSearch(request.near) if request.near else None
         self._rule = request.data.effective_rule
-        for name, row in rows(request):
+        for name, row, record in rows_and_records(request):
             if isinstance(row, DataError):
                 self.faults.add_end(str(row))
-            elif isinstance(row, Fault):
+                continue
+            self.fields.add(record, row)
+            if isinstance(row, Fault):
                 self.faults.add(row)
             else:
                 self._add(name, row)
@@ -76,6 +91,7 @@ class FirstPass:
         self.splits[name] += 1
         self.contents.add(row)
         self.bad_text.add(number, row)
+        self.oddities.add(row)
         self.classes.add(name, row)
         self.hashes.add(name, asked, row)
         if self.near:

@@ -5,12 +5,37 @@ from __future__ import annotations
 import heapq
 from array import array
 from bisect import bisect_right
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 SHOWN = 10
 """Examples that are kept of each finding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Several:
+    """``rows`` to which something applies, and the places of the first (each perhaps with more)."""
+
+    rows: int = 0
+    first: tuple[str, ...] = ()
+
+
+class Seen:
+    """Rows to which something applies, as they go by."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._first: list[str] = []
+
+    def add(self, place: str) -> None:
+        self._rows += 1
+        if len(self._first) < SHOWN:
+            self._first.append(place)
+
+    def counted(self) -> Several:
+        return Several(rows=self._rows, first=tuple(self._first))
 
 
 class Places:

@@ -12,6 +12,8 @@ from .bad_text import BadText
 from .classes import Classes
 from .contents import Contents
 from .faults import Faults
+from .fields import UnusedField
+from .oddities import Oddities
 from .sameness import Duplicates, Leaks
 from .samples import Samples
 
@@ -40,7 +42,7 @@ class Near:
 class Finding:
     """Something that was found, in a sentence. ``error``: it must be mended before training; ``warning``: look at it.
     ``kind`` is a word that stays the same; ``rows`` counts those it applies to (0 where it is not about rows);
-    ``details`` are the first places, each perhaps with more.
+    ``details`` are the first places, each perhaps with more; ``notes`` say more of it all.
     """
 
     level: Level
@@ -48,13 +50,15 @@ class Finding:
     message: str
     rows: int = 0
     details: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataReport:
     """All of it. ``rows`` counts the sound ones, ``splits`` those of train, validation and test as ``graftlm train``
     would split them. ``samples`` is None without a model, ``near`` where it was not asked for, ``classes`` where the
-    answers are none. ``verdict`` is "errors" where one finding is an error, else "ok".
+    answers are none. ``unused`` are fields of the records, or columns, that are not read. ``verdict`` is "errors" where
+    one finding is an error, else "ok".
     """
 
     data: str
@@ -72,6 +76,8 @@ class DataReport:
     bad_text: tuple[BadText, ...]
     classes: Classes | None
     samples: Samples | None
+    unused: tuple[UnusedField, ...]
+    oddities: Oddities
 
     def count(self, level: Level) -> int:
         """Findings of a level."""

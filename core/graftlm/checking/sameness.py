@@ -17,7 +17,8 @@ class Duplicates:
     """``exact`` rows are the same as one before them, ``folded`` ones but for case and white space.
 
     ``contradictions`` rows ask what a row before them asks (but for case and white space) and answer something else;
-    ``questions`` counts what they ask. Pairs are (place, place of the first such row).
+    ``questions`` counts what they ask. ``asked`` are the different questions of all rows. Pairs are (place, place of
+    the first such row).
     """
 
     exact: int
@@ -27,6 +28,7 @@ class Duplicates:
     questions: int
     contradictions: int
     first_contradictions: Pairs
+    asked: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ def duplicates(hashes: RowHashes, places: Places) -> tuple[Duplicates, Mask]:
     other_words = ~among(later, exact)
     folded, folded_first = later[other_words], first[other_words]
     asking, asked = repeated(hashes.asked)
+    different = len(places) - len(asking)
     other = hashes.answered[asking] != hashes.answered[asked]
     asking, asked = asking[other], asked[other]
     found = Duplicates(
@@ -62,6 +65,7 @@ def duplicates(hashes: RowHashes, places: Places) -> tuple[Duplicates, Mask]:
         questions=len(np.unique(asked)),
         contradictions=len(asking),
         first_contradictions=_pairs(asking, asked, places),
+        asked=different,
     )
     return found, fresh
 

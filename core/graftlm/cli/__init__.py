@@ -104,6 +104,8 @@ def main() -> None:
         if not isinstance(error, GraftlmError):
             click.echo(f"Error: {type(error).__name__}: {error} (a bug in graftlm: --debug shows where)", err=True)
             sys.exit(1)
-        for i, line in enumerate(str(error).splitlines()):
+        from .terminal import visible
+
+        for i, line in enumerate(visible(str(error)).split("\n")):
             click.echo(f"Error: {line}" if i == 0 else line, err=True)
         sys.exit(error.exit_code)

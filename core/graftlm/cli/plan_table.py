@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from graftlm.contracts.plan import EncodingPlan, Plan
+from graftlm.contracts.plan import EncodingPlan, Part, Plan
 
 from .tables import table
 
@@ -44,8 +44,11 @@ def plan_table(plan: Plan) -> str:
     suggested = [f"{name} {plan.settings[name]}" for name, origin in plan.origins.items() if origin == "model"]
     if suggested:
         facts.insert(-1, ("suggested", f"by the model: {', '.join(suggested)}"))
-    rows = [(p.kind, p.name, p.why, p.distribution, _verdict(p.verdict)) for p in plan.parts]
-    return f"{table(facts)}\n\n{table(rows, ('part', 'choice', 'why', 'from', 'verdict'))}"
+    rows = [(p.kind, p.name, p.why, p.distribution, _verdict(p)) for p in plan.parts]
+    below = [
+        f"\n\n{click.style(f'{p.kind} {p.name}', fg='red')}: {problem}" for p in plan.parts for problem in _pictures(p)
+    ]
+    return f"{table(facts)}\n\n{table(rows, ('part', 'choice', 'why', 'from', 'verdict'))}{''.join(below)}"
 
 
 def _trained_on(plan: Plan) -> str:
@@ -61,9 +64,19 @@ def _trained_on(plan: Plan) -> str:
 
 
 def _length(encoding: EncodingPlan) -> str:
+    stops = " (a tenth of them stops the run)" if encoding.overlong == "drop" else ""
     said = {"drop": "left out", "error": "an error"}.get(encoding.overlong, encoding.overlong.replace("-", " on the "))
-    return f"at most {encoding.max_length} tokens a sample, longer rows are {said.replace('truncate', 'cut')}"
+    return f"at most {encoding.max_length} tokens a sample, longer rows are {said.replace('truncate', 'cut')}{stops}"
 
 
-def _verdict(words: str) -> str:
-    return words if words == "ok" else click.style(words, fg="red")
+def _verdict(part: Part) -> str:
+    """What fits into a column."""
+    if not part.problems:
+        return part.verdict
+    short = [problem for problem in part.problems if "\n" not in problem]
+    return click.style("; ".join([*short, *["see below"] * bool(_pictures(part))]), fg="red")
+
+
+def _pictures(part: Part) -> list[str]:
+    """Problems of several lines, which must stay as they are: a caret points at what stands above it."""
+    return [problem for problem in part.problems if "\n" in problem]

@@ -35,6 +35,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"plugins": found, "broken": broken}))
         return
+    kinds = list(known.kinds())
     rows = [
         (
             str(f["kind"]),
@@ -42,7 +43,7 @@ def list_(as_json: bool) -> None:
             str(f["from"]),
             _availability(f["problems"]) or str(f["summary"]),
         )
-        for f in sorted(found, key=lambda f: list(known.kinds()).index(str(f["kind"])))
+        for f in sorted(found, key=lambda f: kinds.index(str(f["kind"])))
     ]
     click.echo(table(rows, ("kind", "name", "from", "what it is")))
     for plugin in broken:

@@ -21,7 +21,7 @@ def run_options(command: F) -> F:
     kinds = typing.get_type_hints(RunConfig)
     for name, metadata in reversed(list(SETTINGS.items())):
         if name != "data":
-            command = _option(name, metadata, kinds[name])(command)
+            command = setting_option(name, metadata, kinds[name])(command)
     command = click.option(
         "--set",
         "assignments",
@@ -35,7 +35,8 @@ def run_options(command: F) -> F:
     return click.argument("data", required=False)(command)
 
 
-def _option(name: str, metadata: Mapping[str, Any], kind: Any) -> Callable[[F], F]:
+def setting_option(name: str, metadata: Mapping[str, Any], kind: Any) -> Callable[[F], F]:
+    """The flag of a setting; ``kind`` is its type, or None."""
     wanted = next(t for t in typing.get_args(kind) if t is not types.NoneType)
     flag = f"--{name.replace('_', '-')}"
     default = metadata["default"]

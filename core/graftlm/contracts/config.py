@@ -67,7 +67,8 @@ class RunConfig:
     )
     max_length: int | None = _setting("Longest sample, in tokens", default=1024, group="Data", minimum=8, maximum=MOST)
     overlong: str | None = _setting(
-        "What becomes of a longer row (a long text without turns is always cut into several samples)",
+        "What becomes of a longer row; a run stops where more than a tenth is lost (a long text without turns is "
+        "always cut into several samples)",
         default="drop",
         group="Data",
         choices=("drop", "truncate-left", "truncate-right", "error"),

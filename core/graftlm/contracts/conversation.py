@@ -59,6 +59,10 @@ class Conversation:
         return bool(self.tools) or any(m.tool_calls or m.role == "tool" for m in self.messages)
 
     @property
+    def has_thoughts(self) -> bool:
+        return any(m.role == "assistant" and "</think>" in m.content for m in self.messages)
+
+    @property
     def prompt(self) -> Conversation:
         """The conversation without its last assistant turn: what the model is asked."""
         messages = self.messages

@@ -42,3 +42,9 @@ class Interrupted(GraftlmError):
     """Stopped by the user. ``exit_code`` is 128 plus the signal, as a shell has it."""
 
     exit_code = 130
+
+
+def public_name(error: BaseException) -> str:
+    """The name of the class here that an error is one of (a plugin may have made subclasses), or of its own class."""
+    known = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == __name__)
+    return next(known, type(error).__name__)

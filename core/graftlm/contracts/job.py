@@ -10,13 +10,16 @@ from .plan import EncodingPlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeJob:
-    """Rows to encode: ``targets`` maps a split to the folder that is to hold it. ``model`` holds the tokenizer."""
+    """Rows to encode: ``targets`` maps a split to the folder that is to hold it. ``model`` holds the tokenizer, and
+    ``today`` is the plan's.
+    """
 
     model: str
     template: str
     encoding: EncodingPlan
     targets: Mapping[str, str]
     rows: int
+    today: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,14 +81,18 @@ class TemplatePlan:
     """``hash`` is of the template's rendering of a fixed corpus: two templates with one hash render alike.
 
     ``own`` says how it stands to the model's own chat template: the same; alike, wherever the model is asked; another;
-    or there is none.
+    or there is none. ``made_of`` is a digest of all that the template may depend on: the model's small files, and the
+    code of a plugin that is not graftlm's own. ``today`` is the day that a template writes which asks for it, else
+    empty: it is one day for the whole run.
     """
 
     name: str
     hash: str
+    made_of: str
     end_token: str
     stop_tokens: tuple[str, ...]
     own: Literal["same", "alike", "other", "none"] = "none"
+    today: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ class Requirement:
         return ",".join(part for part in (least, most) if part)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Spec:
     """A contribution. ``name`` is the value of the flag that selects it; ``summary`` is one line."""
 
@@ -59,3 +59,6 @@ class Spec:
     aliases: tuple[str, ...] = ()
     requires: tuple[Requirement, ...] = ()
     options: tuple[Option, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"

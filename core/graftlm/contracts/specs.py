@@ -1,7 +1,7 @@
 """What the hooks return: one frozen dataclass for each kind of plugin.
 
 Heavy code is named by a *target*, ``"module:attribute"``, resolved in the worker only when it was selected.
-A spec is equal to itself alone: there is one of each, and comparing callables means nothing.
+A spec is equal to itself alone (there is one of each, and comparing callables means nothing), and is shown by its name.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ def anywhere(situation: Situation) -> Sequence[str]:
     return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DataFormat(Spec):
     """How records of one shape become conversations.
 
     ``recognises(record)`` looks at field names and types only. ``parse(record)`` raises ``DataError`` with the reason,
     without the place, which the reader adds. ``write(conversation)`` is its inverse, for ``graftlm data convert``; it
     raises ``DataError`` where the format cannot say it. ``documents``: its records are texts without turns.
+
+    Records that hold images, or compare or judge answers, are refused before any format is asked.
     """
 
     kind: ClassVar[str] = "format"
@@ -44,7 +46,7 @@ class DataFormat(Spec):
     documents: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class PromptTemplate(Spec):
     """How a conversation becomes text.
 
@@ -69,7 +71,7 @@ class PromptTemplate(Spec):
     for_model: Callable[[TemplateModel], PromptTemplate] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ModelSource(Spec):
     """Where models come from.
 
@@ -85,7 +87,7 @@ class ModelSource(Spec):
     rank: int = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ModelFamily(Spec):
     """Architectures that share their facts.
 
@@ -98,7 +100,7 @@ class ModelFamily(Spec):
     template: Callable[[ModelDescription], str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Quantization(Spec):
     """How the frozen weights are stored.
 
@@ -115,7 +117,7 @@ Stage = Literal["import", "load", "model", "adapter", "step"]
 STAGES: tuple[Stage, ...] = ("import", "load", "model", "adapter", "step")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Accelerator(Spec):
     """Something that makes training faster and computes the same.
 
@@ -132,7 +134,7 @@ class Accelerator(Spec):
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class TuningMethod(Spec):
     """What is trained. ``keeps``: a PEFT ``adapter``, or an ``overlay`` of changed base tensors.
 
@@ -158,7 +160,7 @@ class Environment:
     download_mb: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Backend(Spec):
     """What trains. ``target`` resolves to a ``Trainer``: a callable that takes a ``TrainingContext``.
 
@@ -171,7 +173,7 @@ class Backend(Spec):
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class BackendPreset(Spec):
     """A name for a combination: ``--backend NAME`` means this backend with these accelerators."""
 
@@ -189,7 +191,7 @@ class Metric:
     higher_is_better: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Evaluator(Spec):
     """How answers are scored. ``target`` resolves to a callable from an ``EvaluationContext`` to an
     ``EvaluationResult``."""
@@ -199,7 +201,7 @@ class Evaluator(Spec):
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Command(Spec):
     """A command of the CLI: ``target`` resolves to a click command when it is called."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from .errors import GraftlmError
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +17,32 @@ class Rendered:
     generated: tuple[tuple[int, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RenderRequest:
+    """One rendering that is wanted: messages and tools as OpenAI writes them, and further variables of the template."""
+
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]] = ()
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
 class TemplateModel(Protocol):
     """A model's tokens and its own chat template, rendered in a sandbox."""
 
-    bos_token: str
-    """Empty where the tokenizer has none; ``eos_token`` likewise."""
-    eos_token: str
-    added_tokens: frozenset[str]
-    """Texts of the tokenizer's added tokens, control tokens among them."""
-    chat_template: str
-    """Jinja source; empty where the model has none."""
+    @property
+    def bos_token(self) -> str:
+        """Empty where the tokenizer has none; ``eos_token`` likewise."""
+
+    @property
+    def eos_token(self) -> str: ...
+
+    @property
+    def added_tokens(self) -> frozenset[str]:
+        """Texts of the tokenizer's added tokens, control tokens among them."""
+
+    @property
+    def chat_template(self) -> str:
+        """Jinja source; empty where the model has none."""
 
     def render(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = (), **variables: Any
@@ -33,3 +51,6 @@ class TemplateModel(Protocol):
         template, where it is broken, or runs over its limits of time or memory; ``DataError`` with the template's words
         where it refuses the messages.
         """
+
+    def render_many(self, asked: Sequence[RenderRequest]) -> list[Rendered | GraftlmError]:
+        """Many renderings at the price of few: for each, in order, its text, or what ``render`` would raise."""

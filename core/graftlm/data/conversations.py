@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice, pairwise
+from typing import Any
 
 from graftlm.contracts.conversation import Conversation
 from graftlm.contracts.errors import DataError
@@ -13,12 +17,15 @@ from graftlm.contracts.specs import DataFormat, Record
 from .columns import Columns, mapped
 from .containers import read_records
 from .inputs import DataFile, Inputs
-from .refusals import reason_against
+from .refusals import reason_against, refusal
+from .rows import content
 
 LOOKED_AT = 20
 """Records of each file that decide which format it has."""
 SHOWN = 20
 """Faults that are told together."""
+LONGEST_NAME = 64
+TOO_DEEP = "a tool, or the call of one, is nested too deeply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +50,22 @@ class Reading:
 def detect(inputs: Inputs, formats: Sequence[DataFormat], columns: Columns) -> DataFormat:
     """The one format that recognises the first records of each file; ``DataError`` names the candidates otherwise.
 
-    A record that cannot be read at all says nothing about the format: the reader reports it in its turn.
+    A record that cannot be read, or that no format may take, says nothing about the format: the reader reports it in
+    its turn.
     """
-    records = []
+    _refuse_columns(inputs, columns)
+    records, refused = [], ""
     for record, source in (found for file in inputs.files for found in islice(_records(file, columns), LOOKED_AT)):
         if isinstance(record, DataError):
+            continue
+        if reason := refusal(record):
+            refused = refused or f"{source}: {reason}"
             continue
         if not any(f.recognises(record) for f in formats):
             raise DataError(f"{source}: {_unknown(record, formats)}")
         records.append(record)
+    if refused and not records:
+        raise DataError(refused)
     if not records:
         return _nothing(inputs, columns, formats)
     fitting = [f for f in formats if all(f.recognises(record) for record in records)]
@@ -64,10 +78,18 @@ def detect(inputs: Inputs, formats: Sequence[DataFormat], columns: Columns) -> D
     raise DataError(f"{inputs.reference} mixes records of several formats: give one file a format")
 
 
+def _refuse_columns(inputs: Inputs, columns: Columns) -> None:
+    """``DataError`` where the first record of a file lacks a column: one sentence, and not one a row."""
+    for file in inputs.files if columns else ():
+        found = read_records(file.path, file.label)
+        record, source = next(((r, place) for r, place in found if not isinstance(r, DataError)), ({}, ""))
+        if source and isinstance(missing := _mapped(record, columns), DataError):
+            raise DataError(f"{source}: {missing}")
+
+
 def _unknown(record: Record, formats: Sequence[DataFormat]) -> str:
-    refusal = reason_against(record)
-    if refusal:
-        return refusal
+    if reason := reason_against(record):
+        return reason
     known = "; ".join(f"{f.name} ({f.summary})" for f in formats)
     return (
         f"a record of no known format, with {', '.join(record) or 'no fields'}. Known formats: {known}. "
@@ -86,14 +108,14 @@ def _nothing(inputs: Inputs, columns: Columns, formats: Sequence[DataFormat]) ->
 
 def _records(file: DataFile, columns: Columns) -> Iterator[tuple[Record | DataError, str]]:
     for record, source in read_records(file.path, file.label):
-        if isinstance(record, DataError):
-            yield record, source
-            continue
-        try:
-            found: Record | DataError = mapped(record, columns)
-        except DataError as error:
-            found = error
-        yield found, source
+        yield (record if isinstance(record, DataError) else _mapped(record, columns)), source
+
+
+def _mapped(record: Record, columns: Columns) -> Record | DataError:
+    try:
+        return mapped(record, columns)
+    except DataError as error:
+        return error
 
 
 def read(inputs: Inputs, reading: Reading) -> Iterator[Conversation | Fault]:
@@ -117,12 +139,12 @@ def read_both(inputs: Inputs, reading: Reading) -> Iterator[tuple[Conversation |
 
 
 def _parsed(record: Record, source: str, data_format: DataFormat) -> Conversation:
+    if reason := refusal(record):
+        raise DataError(reason)
+    capability = _capability(record.get("capability"))
     try:
-        conversation = data_format.parse(record)
-        capability = record.get("capability")
-        conversation = replace(
-            conversation, source=source, capability=capability if isinstance(capability, str) else ""
-        )
+        parsed = data_format.parse(record)
+        conversation = Conversation(parsed.messages, source, parsed.tools, capability)
         check(conversation)
     except DataError as error:
         if data_format.recognises(record):
@@ -133,19 +155,48 @@ def _parsed(record: Record, source: str, data_format: DataFormat) -> Conversatio
     return conversation
 
 
+def _capability(said: Any) -> str:
+    """It names a file and a score later. A table has the empty text where a row says none."""
+    if said is None or said == "":
+        return ""
+    if not isinstance(said, str):
+        raise DataError(f"'capability' must be text, not {type(said).__name__}")
+    if len(said) > LONGEST_NAME or not _is_name(said):
+        raise DataError(f"'capability' must be a name of 1 to {LONGEST_NAME} letters, digits, spaces and '.', '_', '-'")
+    return said
+
+
+@lru_cache(maxsize=256)
+def _is_name(said: str) -> bool:
+    """Letters of any script, with the marks on them."""
+    return bool(said.strip(". ")) and all(c in " ._-" or unicodedata.category(c)[0] in "LMN" for c in said)
+
+
 def _misfit(data_format: DataFormat, reason: str) -> str:
     return f"not a record of format '{data_format.name}' ({data_format.summary}): {reason}"
 
 
 def refuse_misfit(inputs: Inputs, reading: Reading) -> None:
-    """``DataError`` where a format that was named does not fit the first record: one sentence, and not one a row."""
+    """``DataError`` where columns or a format that were named do not fit the first record, or no format may take any of
+    the first ones: one sentence, and not one a row.
+    """
+    _refuse_columns(inputs, reading.columns)
     records = (found for file in inputs.files for found in _records(file, reading.columns))
-    record, source = next(((r, place) for r, place in records if not isinstance(r, DataError)), ({}, ""))
-    if source and not reading.data_format.recognises(record):
-        try:
-            _parsed(record, source, reading.data_format)
-        except DataError as error:
-            raise DataError(f"{source}: {error}") from None
+    refused = ""
+    for record, source in islice(records, LOOKED_AT):
+        if isinstance(record, DataError):
+            continue
+        if reason := refusal(record):
+            refused = refused or f"{source}: {reason}"
+            continue
+        if not reading.data_format.recognises(record):
+            try:
+                _parsed(record, source, reading.data_format)
+            except DataError as error:
+                raise DataError(f"{source}: {error}") from None
+        return
+    if refused:
+        raise DataError(refused)
 
 
 def strict(rows: Iterable[Conversation | Fault]) -> Iterator[Conversation]:
@@ -179,11 +230,17 @@ class Faults:
 
 def check(conversation: Conversation) -> None:
     """What every conversation must be to be trained on; ``DataError`` with the reason otherwise."""
+    if conversation.tools:
+        _refuse_what_json_lacks(conversation.tools)
     for message in conversation.messages:
-        try:
-            message.content.encode()
-        except UnicodeEncodeError:
-            raise DataError("its text holds half a surrogate pair, which is no character") from None
+        for call in message.tool_calls:
+            _refuse_what_json_lacks(call.arguments)
+    try:
+        content(conversation)  # names and tools too
+    except UnicodeEncodeError:
+        raise DataError("its text holds half a surrogate pair, which is no character") from None
+    except RecursionError:
+        raise DataError(TOO_DEEP) from None
     if conversation.is_document:
         if not conversation.messages[0].content.strip():
             raise DataError("the text is empty")
@@ -202,3 +259,15 @@ def check(conversation: Conversation) -> None:
         raise DataError("the last turn must be the assistant's")
     if not (turns[-1].content.strip() or turns[-1].tool_calls):
         raise DataError("the last answer is empty")
+
+
+def _refuse_what_json_lacks(value: Any) -> None:
+    """Tools and calls are JSON in every template and in our rows, where NaN would become null."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except TypeError:
+        raise DataError("a tool, or the call of one, holds a value that JSON lacks") from None
+    except ValueError:
+        raise DataError("a tool, or the call of one, holds a number that is not finite, which JSON lacks") from None
+    except RecursionError:
+        raise DataError(TOO_DEEP) from None

@@ -12,7 +12,7 @@ from typing import TypeVar
 from graftlm.contracts.conversation import Conversation
 from graftlm.contracts.errors import DataError, UsageError
 
-from .conversations import Reading, read, strict
+from .conversations import LONGEST_NAME, Reading, read, strict
 from .inputs import Inputs
 
 T = TypeVar("T")
@@ -50,7 +50,8 @@ def capability_of(data: str) -> str:
     """The name of a capability, made of the data's; of a glob, by what all its names begin with, or the folder's."""
     place = Path(data.rpartition(":")[2].partition("@")[0] if data.startswith("hf:") else data)
     names = (re.split(r"[*?\[]", part)[0].partition(".")[0].strip("-_ ") for part in reversed(place.parts))
-    return next((name for name in names if name.strip("/")), "data")
+    name = next((name for name in names if name.strip("/")), "data")
+    return re.sub(r"[^\w .-]", "-", name)[:LONGEST_NAME].strip("-_ ") or "data"
 
 
 def quotas(counts: Sequence[int], weights: Sequence[float], rows: int | None) -> list[int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
 
 from graftlm.contracts.specs import Record
 
@@ -14,8 +17,15 @@ PREFERENCES = (
     ("response_0", "response_1"),
     ("response_a", "response_b"),
 )
-MEDIA = {"image": "images", "video": "videos", "audio": "sound", "pixel_values": "images", "features": "sound"}
-"""What a field, or a part of a turn, holds whose name begins like this, be it behind ``input_``."""
+JUDGED = ("kto_tag", "label")
+MEDIA = {
+    "images": re.compile(r"(input_)?images?(_(url|path|file|bytes|base64|data)s?)?|pixel_values", re.IGNORECASE),
+    "videos": re.compile(r"(input_)?videos?(_(url|path|file|bytes|base64|data)s?)?", re.IGNORECASE),
+    "sound": re.compile(
+        r"(input_)?(audio|sound)s?(_(url|path|file|bytes|base64|data)s?)?|input_(features|values)", re.IGNORECASE
+    ),
+}
+"""What a field, or a part of a turn, of such a name holds."""
 
 COMPARED = (("anchor", "positive"), ("query", "positive"), ("query", "pos"), ("sentence1", "sentence2"))
 VECTORS = ("embedding", "embeddings", "vector")
@@ -23,20 +33,48 @@ KNOWN_TURNS = ("messages", "conversations")
 TURNS = (*KNOWN_TURNS, "conversation", "dialogue", "dialog", "turns", "chat")
 ASKED = ("text", "sentence", "prompt", "question", "query", "instruction", "input", "content", "document", "article")
 ANSWERED = (
-    "label_text", "label", "labels", "class", "sentiment", "category", "summary", "highlights", "target", "response",
-    "answer", "output", "completion",
+    "label_text", "label_name", "label", "labels", "class", "sentiment", "category", "summary", "highlights", "target",
+    "response", "answer", "output", "completion",
 )  # fmt: skip
 
 
-def reason_against(record: Record) -> str:
-    """Why no format takes the record and what to do, as one sentence without its end; empty where there is nothing to
-    say. It looks at field names and types only.
+def refusal(record: Record) -> str:
+    """Why no format may take the record, whatever it looks like, and what to do, as one sentence without its end; empty
+    where there is no reason. Answers that are compared or judged are as good to train on as bad ones, and a text about
+    a picture says something else without it. It looks at field names and types only, and every row goes through it.
     """
-    for reason in (_preference, _judged, _media, _tokenized, _turns, _compared, _table):
+    if _odd(tuple(record)):
+        said = _preference(record) or _judged(record) or _media(record)
+        if said:
+            return said
+    for name, value in record.items():
+        if type(value) is list and value and type(value[0]) is dict:
+            said = _media_in_turns(name, value)
+            if said:
+                return said
+    return ""
+
+
+def reason_against(record: Record) -> str:
+    """Why no format knows the record and what to do, as ``refusal`` says it; empty where there is nothing to say."""
+    for reason in (refusal, _tokenized, _turns, _compared, _table):
         said = reason(record)
         if said:
             return said
     return ""
+
+
+@lru_cache(maxsize=256)
+def _odd(names: tuple[str, ...]) -> bool:
+    """Whether a record with these fields may be refused; most records of a file have the same ones."""
+    compared = any(good in names and bad in names for good, bad in PREFERENCES)
+    return compared or any(name in names for name in JUDGED) or bool(_media_names(names))
+
+
+@lru_cache(maxsize=256)
+def _media_names(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Those that are names of media, each with what it holds."""
+    return tuple((name, what) for name in names for what, pattern in MEDIA.items() if pattern.fullmatch(name))
 
 
 def _there(record: Record, *names: str) -> bool:
@@ -55,7 +93,7 @@ def _preference(record: Record) -> str:
 
 
 def _judged(record: Record) -> str:
-    for name in ("kto_tag", "label"):
+    for name in JUDGED:
         if isinstance(record.get(name), bool) and (name == "kto_tag" or _there(record, "completion")):
             return (
                 f"it says whether an answer is good ('{name}'), and graftlm trains on good ones alone: "
@@ -65,23 +103,25 @@ def _judged(record: Record) -> str:
 
 
 def _media(record: Record) -> str:
-    for name in _media_names(record):
-        for start, what in MEDIA.items():
-            if name.lower().removeprefix("input_").startswith(start):
-                return f"it holds {what} ('{name}'), and graftlm trains on text alone: leave such records out"
+    for name, what in _media_names(tuple(record)):
+        if record[name]:
+            return f"it holds {what} ('{name}'), and only text can be trained on: leave such records, or the field, out"
     return ""
 
 
-def _media_names(record: Record) -> Iterator[str]:
-    """Fields that hold something, and the types of the parts of turns."""
-    for name, value in record.items():
-        if value and not name.lower().endswith("_id"):
-            yield name
-        for turn in value if isinstance(value, list) else ():
-            parts = turn.get("content") if isinstance(turn, Mapping) else None
-            for part in parts if isinstance(parts, list) else ():
-                if isinstance(part, Mapping) and isinstance(part.get("type"), str):
-                    yield part["type"]
+def _media_in_turns(field: str, turns: list[Any]) -> str:
+    """In the fields of turns, and by the types of their parts."""
+    for number, turn in enumerate(turns, 1):
+        if type(turn) is not dict or not ("content" in turn or "value" in turn):
+            continue
+        held = [found for found in _media_names(tuple(turn)) if turn[found[0]]]
+        said = turn.get("content") or turn.get("value")
+        if type(said) is list:
+            held += _media_names(tuple(str(part.get("type")) for part in said if type(part) is dict))
+        for name, what in held:
+            where = f"turn {number} of '{field}' holds {what} ('{name}')"
+            return f"{where}, and only text can be trained on: leave such records out"
+    return ""
 
 
 def _tokenized(record: Record) -> str:

@@ -49,8 +49,10 @@ class DataRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What a pass over all rows found. ``capabilities`` are the test rows by capability, as (rows, digest);
-    ``tools``, ``thoughts`` and ``documents`` count rows that have them.
+    """What a pass over all rows found, wherever they lie (``Split.path`` is left open).
+
+    ``capabilities`` are the test rows by capability, as (rows, digest); ``tools``, ``thoughts`` and ``documents`` count
+    rows that have them.
     """
 
     format: str
@@ -86,7 +88,7 @@ def survey(request: DataRequest, chosen: DataFormat | None, formats: Sequence[Da
             capabilities.setdefault(conversation.capability, RunningDigest()).add(line)
         tools += conversation.uses_tools
         documents += conversation.is_document
-        thoughts += any(m.role == "assistant" and "</think>" in m.content for m in conversation.messages)
+        thoughts += conversation.has_thoughts
     if not found["train"].rows:
         what = "has no records" if not any(d.rows for d in found.values()) else "leaves no rows to train on"
         raise DataError(f"{request.data.reference} {what}")
@@ -94,22 +96,14 @@ def survey(request: DataRequest, chosen: DataFormat | None, formats: Sequence[Da
         if not found[name].rows:
             raise DataError(f"{inputs.reference} has no records")
     overlap.check()
-    given = request.given
-    paths = {name: _place(given.get(name, request.data).reference) for name in NAMES}
     return Survey(
         format=data_format.name,
-        splits=tuple(Split(name=n, path=paths[n], rows=d.rows, digest=d.digest) for n, d in found.items() if d.rows),
+        splits=tuple(Split(name=n, path="", rows=d.rows, digest=d.digest) for n, d in found.items() if d.rows),
         capabilities={name: (d.rows, d.digest) for name, d in sorted(capabilities.items())},
         tools=tools,
         thoughts=thoughts,
         documents=documents,
     )
-
-
-def _place(reference: str) -> str:
-    """A file's whole path; a glob and a hub data set as they were given."""
-    path = Path(reference)
-    return str(path.resolve()) if path.exists() else reference
 
 
 class _Overlap:
@@ -135,7 +129,7 @@ class _Overlap:
         leaked = [self._held[place] for place in dict.fromkeys(p for p in self._trained if p in self._held)]
         if leaked:
             raise DataError(
-                f"{len(leaked)} rows that are kept for validation or test are trained on too, the first at "
+                f"{len(leaked)} questions that are kept for validation or test are trained on too, the first at "
                 f"{min(leaked)}: remove them from one side ('graftlm data check' lists them)"
             )
 

@@ -83,7 +83,8 @@ def _thresholds(places: list[int], validation: float, test: float) -> tuple[floa
     """Shares (validation, test) of the hash's range that hold the wanted number of these places."""
     tests = round(len(places) * test)
     held = min(tests + round(len(places) * validation), len(places) - 1)
-    low, high = _between(places, min(tests, held)), _between(places, held)
+    low = _between(places, min(tests, held)) if test else 0.0
+    high = _between(places, held) if validation else low
     return max(0.0, high - low), low
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import NoReturn
 
+from graftlm.contracts import errors
 from graftlm.contracts.conversation import Conversation
-from graftlm.contracts.errors import DataError, RunError
+from graftlm.contracts.errors import GraftlmError, RunError
 from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.plan import EncodingPlan
 from graftlm.contracts.specs import PromptTemplate
@@ -20,10 +24,8 @@ from .rows import PartWriter
 from .samples import SampleMaker
 from .tokenizing import IGNORED, SpanTokenizer
 
-MOST_LOST = 0.1
-"""Largest share of rows that may be left out before the run stops."""
-COMPARED = 500
-"""Rows of each stretch, its first, whose ids are compared with those of one-piece tokenization."""
+COMPARED = 1000
+"""Rows, the first ones, whose ids are compared with those of one-piece tokenization."""
 WORTHWHILE = 4_000_000
 """Bytes of rows from which another process pays for its start."""
 EVERY = 500
@@ -43,7 +45,7 @@ class Encoding:
 
 
 def encode_file(source: Path, target: Path, encoding: Encoding, report: Report) -> EncodingCounts:
-    """Encode a file of rows into ``target``. ``DataError`` where more than a tenth of them could not be trained on."""
+    """Encode a file of rows into ``target``."""
     size = source.stat().st_size
     parts = _parts(source, max(1, min(_cores(), size // WORTHWHILE)))
     stems = [target.with_name(f"{target.stem}.{i}") for i in range(len(parts))]
@@ -53,12 +55,13 @@ def encode_file(source: Path, target: Path, encoding: Encoding, report: Report) 
         counts = _side_by_side(source, parts, stems, encoding, report)
     first_rows = [sum(c.rows for c in counts[:i]) for i in range(len(counts))]
     whole = sum(counts, EncodingCounts())
-    _check(whole, encoding.plan.max_length)
     PartWriter.join(stems, first_rows, target)
     return whole
 
 
 def _cores() -> int:
+    if sys.platform == "darwin":  # forking is not safe there
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -98,7 +101,7 @@ def _encode_part(source: Path, begin: int, end: int, stem: Path, encoding: Encod
             too_long += dropped
             truncated += made.cut and bool(made.samples)
             nothing += not made.samples and not dropped
-            if rows <= COMPARED:
+            if begin == 0 and rows <= COMPARED:
                 compared += 1
                 differing += maker.differs_in_one_piece(conversation)
             if rows % EVERY == 0:
@@ -140,13 +143,27 @@ def _child(sender: Connection, source: Path, begin: int, end: int, stem: Path, e
 
     def report(rows: int) -> None:
         if os.getppid() != parent:
-            raise SystemExit(1)
+            os._exit(1)
         sender.send(rows)
 
     try:
         sender.send(_encode_part(source, begin, end, stem, encoding, report))
-    except Exception as error:  # noqa: BLE001 - the parent raises it again
-        sender.send(error)
+    except BaseException as error:  # noqa: BLE001 - the parent raises it again
+        if not isinstance(error, GraftlmError):
+            traceback.print_exc()
+        sender.send(_told(error))
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    """An error in words that pass a pipe, whatever its class takes."""
+    return errors.public_name(error), str(error)
+
+
+def _raise(kind: str, words: str) -> NoReturn:
+    known = getattr(errors, kind, None)
+    if isinstance(known, type) and issubclass(known, GraftlmError):
+        raise known(words)
+    raise RunError(f"encoding the data failed: {kind}: {words}")
 
 
 def _listen(ends: list[Connection], report: Report) -> list[EncodingCounts]:
@@ -159,24 +176,12 @@ def _listen(ends: list[Connection], report: Report) -> list[EncodingCounts]:
                 said = end.recv()
             except EOFError:
                 raise RunError("a process that encoded the data died, perhaps out of memory") from None
-            if isinstance(said, Exception):
-                raise said
+            if isinstance(said, tuple):
+                _raise(*said)
             if isinstance(said, EncodingCounts):
                 finished[end] = said
+                done[end] = said.rows
             else:
                 done[end] = said
         report(sum(done.values()))
     return [finished[end] for end in ends]
-
-
-def _check(counts: EncodingCounts, max_length: int) -> None:
-    if counts.too_long > counts.rows * MOST_LOST:
-        raise DataError(
-            f"{counts.too_long} of {counts.rows} rows are longer than --max-length {max_length}: raise it, shorten "
-            "them, or choose --overlong truncate-right"
-        )
-    if counts.nothing_trained > counts.rows * MOST_LOST or not counts.samples:
-        raise DataError(
-            f"{counts.nothing_trained} of {counts.rows} rows have nothing to train on (every turn says 'train: false', "
-            "or the answer was cut off)"
-        )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.serial import from_json, to_json
+from graftlm_registry.home import beside, keep_folder
 
 ROWS, COUNTS = "rows.safetensors", "counts.json"
 
@@ -18,26 +19,20 @@ def is_kept(folder: Path) -> bool:
         os.utime(folder)
     except OSError:
         return False
-    return True
+    return (folder / ROWS).is_file() and (folder / COUNTS).is_file()
 
 
 def staging(folder: Path) -> Path:
     """A fresh folder beside the one to be made."""
-    fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh = beside(folder)
     fresh.mkdir(parents=True)
     return fresh
 
 
 def keep_staged(staged: Path, folder: Path, counts: EncodingCounts) -> None:
-    """Make a staged folder the kept one, whole or not at all. Whoever was faster has made the same."""
+    """Make a staged folder the kept one."""
     (staged / COUNTS).write_bytes(to_json(counts))
-    try:
-        staged.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-        shutil.rmtree(staged, ignore_errors=True)
+    keep_folder(staged, folder)
 
 
 def read_counts(path: Path) -> EncodingCounts:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graftlm.contracts.conversation import Conversation, RenderOptions, Span
+from graftlm.contracts.errors import DataError
 from graftlm.contracts.specs import PromptTemplate
 
 TRAIN_ON = ("assistant", "last", "all")
@@ -14,9 +15,14 @@ TRAIN_ON = ("assistant", "last", "all")
 def render(
     template: PromptTemplate, conversation: Conversation, options: RenderOptions, train_on: str = "assistant"
 ) -> Sequence[Span]:
-    """``train_on``: every answer, the last one alone, or all text. A turn that says ``train: false`` never is."""
+    """``train_on``: every answer, the last one alone, or all text. A turn that says ``train: false`` never is.
+
+    ``DataError`` where the template has no form for what the row says.
+    """
     if conversation.is_document:
         return _document(template, conversation)
+    if conversation.uses_tools and not template.tools:
+        raise DataError(f"it has tools, and the template '{template.name}' has no form for them")
     if train_on == "last":
         conversation = _last_answer_alone(conversation)
     spans = template.render(conversation, options)

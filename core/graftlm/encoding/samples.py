@@ -38,14 +38,19 @@ class SampleMaker:
         length, most = len(encoded.ids), self._plan.max_length
         if length <= most:
             return RowSamples(_trainable([encoded]), length)
-        if conversation.is_document:  # a text goes on in the next sample: nothing is lost
-            pieces = [encoded.part(begin, begin + most) for begin in range(0, length, most)]
+        if conversation.is_document:
+            # A text goes on in the next sample. Each begins with the last token of the one before, whose first is never
+            # predicted, so that every token is predicted once.
+            pieces = [encoded.part(begin, begin + most) for begin in range(0, length - 1, most - 1)]
             return RowSamples(_trainable(pieces), length)
         match self._plan.overlong:
             case "truncate-right":
                 return RowSamples(_trainable([encoded.part(0, most)]), length, cut=True)
             case "truncate-left":
-                return RowSamples(_trainable([encoded.part(length - most, length)]), length, cut=True)
+                start = self._start(encoded)  # what every text of this model begins with stays in front
+                end = encoded.part(length - most + len(start.ids), length)
+                kept = Encoded(start.ids + end.ids, start.labels + end.labels)
+                return RowSamples(_trainable([kept]), length, cut=True)
             case "error":
                 raise DataError(
                     f"{conversation.source}: {length} tokens, and --max-length is {most}: raise it, shorten the row, "
@@ -53,15 +58,25 @@ class SampleMaker:
                 )
         return RowSamples((), length, cut=True)
 
+    def _start(self, encoded: Encoded) -> Encoded:
+        """The control tokens that begin every text, such as BOS, where this one has them."""
+        tokens = self._template.document_start
+        ids = [self._tokenizer.control_id(token) for token in tokens if self._tokenizer.has(token)]
+        count = len(ids) if encoded.ids[: len(ids)] == ids and len(ids) < self._plan.max_length else 0
+        return encoded.part(0, count)
+
     def differs_in_one_piece(self, conversation: Conversation) -> bool:
         """Whether the tokenizer makes other ids of the whole text, as the model's own chat template would have it."""
         text = "".join(span.text for span in render(self._template, conversation, self._options))
         return self._tokenizer.one_piece(text) != self._encode(conversation).ids
 
     def _encode(self, conversation: Conversation) -> Encoded:
-        return self._tokenizer.encode(render(self._template, conversation, self._options, self._plan.train_on))
+        try:
+            return self._tokenizer.encode(render(self._template, conversation, self._options, self._plan.train_on))
+        except DataError as error:
+            raise DataError(f"{conversation.source}: {error}") from None
 
 
 def _trainable(samples: list[Encoded]) -> tuple[Encoded, ...]:
-    """Those with a token to predict: the first of a sample never is."""
+    """Those with a token to predict, which the first of a sample never is."""
     return tuple(sample for sample in samples if any(label != IGNORED for label in sample.labels[1:]))

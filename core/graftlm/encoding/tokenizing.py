@@ -45,10 +45,13 @@ class SpanTokenizer:
         self._full.no_truncation()
         blind = _without_added_tokens(described)
         self._words = Tokenizer.from_str(json.dumps(blind))
-        self._ids_of = WordCache(self._plain).ids if can_cut(blind) else self._plain
+        self._ids_of = WordCache(self._plain).ids if can_cut(blind, self._words) else self._plain
         unknown = described["model"].get("unk_token")  # stands for words, if for none it knows
+        words = {token["id"] for token in blind["added_tokens"]}
         self._control = {
-            token_id for token_id, token in self._full.get_added_tokens_decoder().items() if token.content != unknown
+            token_id
+            for token_id, token in self._full.get_added_tokens_decoder().items()
+            if token.content != unknown and token_id not in words
         }
 
     @classmethod
@@ -81,11 +84,19 @@ class SpanTokenizer:
         ids = self._ids_of(text)
         if self._control.isdisjoint(ids):
             return ids
-        # A vocabulary may hold a control token as an ordinary entry: split the words until it no longer matches.
-        middle = len(text) // 2
-        if not middle:
-            raise DataError(f"{text!r} is a control token of this model's tokenizer, and stands in the data")
-        return self.words(text[:middle]) + self.words(text[middle:])
+        return [token_id for part in self._harmless(text) for token_id in self._plain(part)]
+
+    def _harmless(self, text: str) -> list[str]:
+        """A vocabulary may hold a control token as an ordinary entry: the text is cut in the middle of its words."""
+        encoding = self._words.encode(text, add_special_tokens=False)
+        place = next((p for i, p in zip(encoding.ids, encoding.offsets, strict=True) if i in self._control), None)
+        if place is None:
+            return [text]
+        begin, end = place
+        if end - begin < 2:
+            raise DataError(f"{text[begin:end]!r} is a control token of this model's tokenizer, and stands in the data")
+        middle = (begin + end) // 2
+        return [*self._harmless(text[:middle]), *self._harmless(text[middle:])]
 
     def pieces(self, spans: Iterable[Span]) -> list[list[Span]]:
         """Groups of spans that are tokenized as one text (a control token is a group of its own)."""
@@ -94,7 +105,7 @@ class SpanTokenizer:
             if not span.text:
                 continue
             last = groups[-1][-1] if groups else None
-            if last is None or "control" in (span.kind, last.kind) or span.answer != last.answer:
+            if last is None or "control" in (span.kind, last.kind) or _parted(span, last):
                 groups.append([span])
             else:
                 groups[-1].append(span)
@@ -117,10 +128,10 @@ class SpanTokenizer:
         """``words`` with the stretch of text that each id stands for. A character of several tokens stands with the
         last of them.
         """
+        parts = self._harmless(text)
+        if len(parts) > 1:
+            return [token for part in parts for token in self.shown(part)]
         encoding = self._words.encode(text, add_special_tokens=False)
-        if encoding.ids != self.words(text):  # a control token's text was split
-            middle = len(text) // 2
-            return self.shown(text[:middle]) + self.shown(text[middle:])
         ends = [end for _, end in encoding.offsets]
         found, place = [], 0
         for i, token_id in enumerate(encoding.ids):
@@ -141,12 +152,23 @@ class SpanTokenizer:
         return str(self._full.decode(list(ids), skip_special_tokens=True))
 
 
+def _parted(span: Span, last: Span) -> bool:
+    """An answer begins or ends between them, or what is trained: no token may stand on both sides."""
+    return span.answer != last.answer or span.trained != last.trained
+
+
+def _is_white_space(token: dict[str, Any]) -> bool:
+    """Runs of spaces, which code models have as added tokens, are words like any other, and control nothing."""
+    return not token.get("special") and not token["content"].strip()
+
+
 def _without_added_tokens(definition: dict[str, Any]) -> dict[str, Any]:
     """The same tokenizer, blind to control tokens.
 
     A piece gains no space in front: where a model was trained with one, its template says it, as in ``[INST] U1``.
     """
-    words = {**definition, "added_tokens": [], "post_processor": None, "padding": None, "truncation": None}
+    kept = [token for token in definition["added_tokens"] if _is_white_space(token)]
+    words = {**definition, "added_tokens": kept, "post_processor": None, "padding": None, "truncation": None}
     pre = words.get("pre_tokenizer") or {}
     for part in [pre, *pre.get("pretokenizers", [])]:
         if part.get("prepend_scheme") in ("first", "always"):

@@ -13,9 +13,11 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
+from tokenizers import Tokenizer
+
 LONGEST = 40
 """Characters of a word that is worth keeping."""
-MOST = 500_000
+MOST = 150_000
 """Words that are kept at once."""
 NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Replace"})
 PRE_TOKENIZERS = frozenset({"ByteLevel", "Metaspace", "Digits", "Punctuation", "Split", "WhitespaceSplit"})
@@ -32,20 +34,58 @@ WORD = re.compile(f"{SAFE}(?:[^ ]*{SAFE})?")
 """What may stand between two cuts."""
 
 
-def can_cut(definition: dict[str, Any]) -> bool:
+TRIAL = ("ab cd", "Ab, 12 (ef) gh.", "x 7 y-z \u00e9\u00e8 \u6f22 \u5b57", "it's a\nnew\tline end")
+"""Texts whose cuts must be boundaries of the pre-tokenizer too."""
+
+
+def can_cut(definition: dict[str, Any], tokenizer: Tokenizer) -> bool:
     """Whether ``tokenizer.json`` describes a tokenizer that sees no further than a run of white space."""
     model = definition["model"]
-    byte_level = any(p["type"] == "ByteLevel" for p in _parts(definition.get("pre_tokenizer"), "pretokenizers"))
-    splits = [p for p in _parts(definition.get("pre_tokenizer"), "pretokenizers") if p.get("split") is not False]
-    return bool(
+    parts = _parts(definition.get("pre_tokenizer"), "pretokenizers")
+    byte_level = any(part["type"] == "ByteLevel" for part in parts)
+    return (
         model.get("type") == "BPE"
+        and not definition["added_tokens"]
         and not any(model.get(name) for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"))
-        and (not model.get("ignore_merges") or bool(splits))  # else a cut makes whole words of what was none
+        and (not model.get("ignore_merges") or any(map(_splits, parts)))  # else a cut makes words of what was none
         and (not model.get("fuse_unk") or any(space in model["vocab"] for space in SPACES))
         and all(map(_plain_normalizer, _parts(definition.get("normalizer"), "normalizers")))
-        and all(map(_plain_pre_tokenizer, _parts(definition.get("pre_tokenizer"), "pretokenizers")))
+        and all(map(_plain_pre_tokenizer, parts))
+        and not (byte_level and _writes_spaces(definition, parts))
         and not any(map(CROSSING[byte_level].search, map(_merged, model["merges"])))
+        and all(_cuts_are_boundaries(text, tokenizer) for text in TRIAL)
     )
+
+
+def _splits(part: dict[str, Any]) -> bool:
+    """Whether the part itself makes a new piece before a space."""
+    return bool(
+        part["type"] in ("Split", "WhitespaceSplit")
+        or (part["type"] == "Metaspace" and part.get("split", True))
+        or (part["type"] == "ByteLevel" and part.get("use_regex", True))
+    )
+
+
+def _writes_spaces(definition: dict[str, Any], parts: list[dict[str, Any]]) -> bool:
+    """``▁`` for a space, which a byte-level part would write as three other letters."""
+    return any(
+        p["type"] in ("Metaspace", "Replace") for p in [*parts, *_parts(definition["normalizer"], "normalizers")]
+    )
+
+
+def _cuts_are_boundaries(text: str, tokenizer: Tokenizer) -> bool:
+    """Whether the parts of a text are pre-tokenized as they are within it."""
+    if tokenizer.pre_tokenizer is None:
+        return True
+
+    def pieces(words: str) -> list[str]:
+        normal = tokenizer.normalizer.normalize_str(words) if tokenizer.normalizer else words
+        return [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
+
+    first, *others = CUT.split(text)
+    apart = [piece for words in (first, *(f" {word}" for word in others)) for piece in pieces(words)]
+    whole = pieces(text)
+    return apart == whole or (len(whole) == 1 and "".join(apart) == whole[0])
 
 
 def _parts(component: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,23 @@ from graftlm.contracts.config import AUTO
 from graftlm.contracts.errors import DataError, UsageError
 from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.plan import DataPlan, Evaluation
-from graftlm.contracts.serial import digest, file_digest, from_json, to_json
+from graftlm.contracts.serial import digest, file_digest, to_json
 from graftlm.contracts.specs import DataFormat
 from graftlm.data.columns import parse_columns
 from graftlm.data.inputs import DataFile, Inputs, find, folder_splits
 from graftlm.data.split_rule import read_rule
 from graftlm.data.splits import DataRequest, Survey, survey
-from graftlm.data.splitting import SplitRule
+from graftlm.data.splitting import NAMES, SplitRule
 from graftlm_registry.home import home, keep
 from graftlm_registry.plugins import Registry
 
-from .fingerprints import code_digest, known_digest
+from .fingerprints import code_digest, known_digest, strangers_code
+from .kept import kept_value
 from .settings import Settings
+
+OTHERS = "other rows"
+"""How rows that name no capability are called beside those that do; it is no name of an adapter."""
+MOST_CAPABILITIES = 100
 
 
 def data_request(settings: Mapping[str, Any]) -> DataRequest:
@@ -69,7 +75,9 @@ def plan_data(request: DataRequest, settings: Settings, registry: Registry) -> t
     chosen = None if settings["format"] == AUTO else registry.get(DataFormat, settings["format"])
     formats = list(registry.all(DataFormat))
     known = [chosen] if chosen else formats
-    plugins = {p.distribution: p.version for f in known for p in (registry.find("format", f.name)[0],)}
+    plugins = [
+        (p.distribution, p.version, strangers_code(f)) for f in known for p in (registry.find("format", f.name)[0],)
+    ]
     key = digest(
         [
             [[name, [[f.label, _digest(f)] for f in inputs.files]] for name, inputs in request.given.items()],
@@ -77,15 +85,15 @@ def plan_data(request: DataRequest, settings: Settings, registry: Registry) -> t
         ]
     )
     kept = home() / "cache" / "data" / key / "survey.json"
-    if kept.is_file():
-        found = from_json(kept.read_bytes(), Survey, "a kept survey")
-    else:
+    found = kept_value(kept, Survey)
+    if found is None:
         found = survey(request, chosen, formats)
         keep(kept, to_json(found))
     rule = request.effective_rule
+    paths = {name: _place(request.given.get(name, request.data).reference) for name in NAMES}
     plan = DataPlan(
         format=found.format,
-        splits=found.splits,
+        splits=tuple(replace(split, path=paths[split.name]) for split in found.splits),
         val_split=rule.validation,
         test_split=rule.test,
         key=key,
@@ -93,6 +101,12 @@ def plan_data(request: DataRequest, settings: Settings, registry: Registry) -> t
         documents=found.documents,
     )
     return plan, registry.get(DataFormat, found.format), found
+
+
+def _place(reference: str) -> str:
+    """A file's whole path; a glob and a hub data set as they were given."""
+    path = Path(reference)
+    return str(path.resolve()) if path.exists() else reference
 
 
 def _digest(file: DataFile) -> str:
@@ -112,9 +126,14 @@ def evaluations(
         scored.append(Evaluation(name=name, role="new", path="", rows=test.rows, digest=test.digest))
     elif test is not None:
         scored += [
-            Evaluation(name=label or name, role="new", path="", rows=rows, digest=rows_digest, capability=label)
+            Evaluation(name=label or OTHERS, role="new", path="", rows=rows, digest=rows_digest, capability=label)
             for label, (rows, rows_digest) in found.capabilities.items()
         ]
+        if len(scored) > MOST_CAPABILITIES:
+            raise DataError(
+                f"the test rows name {len(scored)} capabilities, and at most {MOST_CAPABILITIES} are scored: "
+                "leave the field 'capability' out, or give it fewer values"
+            )
     if settings["retention"]:
         for skill, path in description.suites.items():
             with path.open(encoding="utf-8") as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,17 @@ from graftlm.contracts.conversation import Conversation, Message, RenderOptions
 from graftlm.contracts.errors import DataError
 from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.serial import digest, file_digest
+from graftlm.contracts.spec import Spec
 from graftlm.contracts.specs import PromptTemplate
 from graftlm_registry.home import home, keep
 
+OWN = ("graftlm", "graftlm_plugins", "graftlm_registry")
 LARGE = 64_000_000
 """Bytes from which a file's digest is worth keeping."""
-SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+SMALL_FILES = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+    "chat_template.json", "additional_chat_templates/tool_use.jinja",
+)  # fmt: skip
 CORPUS = tuple(
     Conversation(tuple(Message(role, words) for role, words in turns))  # type: ignore[arg-type]
     for turns in (
@@ -25,6 +31,7 @@ CORPUS = tuple(
         [("user", "One?"), ("assistant", "1")],
         [("system", "Count."), ("user", "One?"), ("assistant", "1"), ("user", "Two?"), ("assistant", "2\n\n")],
         [("user", "One?"), ("assistant", "<think>\nhm\n</think>\n\n1"), ("user", "  Two?\n\nThree?")],
+        [("system", ""), ("user", "One?"), ("assistant", "1")],
     )
 )
 
@@ -47,11 +54,41 @@ def model_digest(model: ModelDescription) -> str:
     """Of the small files and the weights; a revision stands for the weights of a model that has one, and drawn weights
     follow from the configuration.
     """
-    small = {name: file_digest(model.folder / name) for name in SMALL_FILES if (model.folder / name).is_file()}
+    small = small_files(model.folder)
     weights = {}
     if not model.revision and model.weights == "files":
         weights = {path.name: known_digest(path) for path in sorted(model.folder.glob("*.safetensors"))}
     return digest([model.model_type, model.revision, small, weights])[:16]
+
+
+def small_files(folder: Path) -> dict[str, str]:
+    """Digests of the files that say how a model's text is made, by name."""
+    return {name: file_digest(folder / name) for name in SMALL_FILES if (folder / name).is_file()}
+
+
+def strangers_code(spec: Spec) -> str:
+    """Of the sources of the package that a plugin is in; empty for graftlm's own, which ``code_digest`` covers.
+
+    An author edits a plugin without a new version: what was made by the old code must not be taken for the new one's.
+    """
+    functions = (getattr(spec, name, None) for name in ("render", "parse", "facts", "accepts"))
+    modules = {getattr(function, "__module__", None) or "" for function in functions if callable(function)}
+    targets = {str(getattr(spec, "target", "")).partition(":")[0]}
+    tops = {module.partition(".")[0] for module in modules | targets} - {"", "functools", "builtins", *OWN}
+    whole = hashlib.sha256()
+    for top in sorted(tops):
+        _hash_sources(whole, top)
+    return whole.hexdigest()[:16] if tops else ""
+
+
+def _hash_sources(whole: Any, top: str) -> None:
+    found = find_spec(top)
+    if found is None:
+        return
+    roots = [Path(place) for place in found.submodule_search_locations or []]
+    for path in sorted(p for root in roots for p in root.rglob("*.py")) or [Path(found.origin or "")]:
+        if path.is_file():
+            whole.update(f"{top}/{path.name}\0".encode() + path.read_bytes())
 
 
 def known_digest(path: Path) -> str:
@@ -59,8 +96,8 @@ def known_digest(path: Path) -> str:
     facts = path.stat()
     key = digest([str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ino])
     kept = home() / "cache" / "digests" / key
-    if facts.st_size > LARGE and kept.is_file():
-        return kept.read_text(encoding="ascii")
+    if facts.st_size > LARGE and kept.is_file() and len(known := kept.read_text(encoding="ascii")) == 64:
+        return known
     found = file_digest(path)
     if facts.st_size > LARGE:
         keep(kept, found.encode())
@@ -71,7 +108,7 @@ def known_digest(path: Path) -> str:
 def code_digest() -> str:
     """Of graftlm's own sources."""
     whole = hashlib.sha256()
-    for package in ("graftlm", "graftlm_plugins", "graftlm_registry"):
+    for package in OWN:
         root = Path(str(files(package)))
         for path in sorted(root.rglob("*.py")):
             whole.update(f"{package}/{path.relative_to(root)}\0".encode() + path.read_bytes())

@@ -8,34 +8,43 @@ plan says so, and shows where.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Literal
 
-from graftlm.chat_templates.binding import bound
+from graftlm.chat_templates.binding import bound, undated
 from graftlm.chat_templates.comparison import Comparison, OwnText, compare, digest_of, own_texts
 from graftlm.chat_templates.own import OwnTemplate
 from graftlm.contracts.config import AUTO
-from graftlm.contracts.errors import GraftlmError, ModelError
+from graftlm.contracts.errors import ModelError
 from graftlm.contracts.model import ModelDescription
-from graftlm.contracts.serial import from_json, to_json
+from graftlm.contracts.serial import to_json
 from graftlm.contracts.specs import ModelFamily, PromptTemplate
 from graftlm_registry.home import home, keep
 from graftlm_registry.plugins import Registry
 
+from .fingerprints import template_hash
+from .kept import kept_value
 from .tokens import missing_tokens
 
+OwnState = Literal["same", "alike", "other", "none"]
 JUDGE = "model"
 """The template that is the model's own, which needs no comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenTemplate:
-    """A template made for the model. ``own``: does it render as the model's own chat template does?"""
+    """A template made for the model. ``own``: does it render as the model's own chat template does?
+
+    ``hash`` is the same on every day; ``today`` is the day that the template writes, where it asks for it.
+    """
 
     template: PromptTemplate
     why: str
     problems: tuple[str, ...]
-    own: Literal["same", "alike", "other", "none"]
+    own: OwnState
+    hash: str
+    today: str
 
 
 def choose_template(
@@ -45,35 +54,65 @@ def choose_template(
     own = OwnTemplate.from_folder(description.folder, description.name)
     name = family.template(description) if asked == AUTO else asked
     template = bound(registry.get(PromptTemplate, name), own)
-    why = "family" if asked == AUTO else "asked"
-    lacking = tuple(missing_tokens(template, description.folder))
+    first = _chosen(template, "family" if asked == AUTO else "asked", "none", own, description, registry)
     if template.name == JUDGE:
-        return ChosenTemplate(template=template, why=why, problems=lacking, own="same")
+        return replace(first, own="same")
     if not own.chat_template:
-        return ChosenTemplate(template=template, why=why, problems=lacking, own="none")
-    texts = kept_own_texts(own)
+        return first
+    try:
+        texts = kept_own_texts(own)
+    except ModelError as error:
+        if asked == AUTO:
+            raise
+        return replace(first, own="other") if allow_mismatch else _against(first, f"cannot be compared: {error}")
     found = compare(template, texts)
     if found.proved:
-        return ChosenTemplate(template=template, why=why, problems=lacking, own="same")
+        return replace(first, own="same")
     if asked == AUTO:
         for other in registry.all(PromptTemplate):
-            fitting = _made_for(other, own)
-            if fitting and not missing_tokens(fitting, description.folder) and compare(fitting, texts).proved:
-                return ChosenTemplate(template=fitting, why="renders as the model's own", problems=(), own="same")
+            fitting = _fitting(other, own, texts, description)
+            if fitting is not None:
+                return _chosen(fitting, "renders as the model's own", "same", own, description, registry)
     if found.compared and not found.mismatches:
-        return ChosenTemplate(template=template, why=why, problems=lacking, own="alike")
-    if allow_mismatch:
-        return ChosenTemplate(template=template, why=why, problems=lacking, own="other")
-    return ChosenTemplate(template=template, why=why, problems=(*lacking, _mismatch(found, texts)), own="other")
+        return replace(first, own="alike")
+    return replace(first, own="other") if allow_mismatch else _against(first, _mismatch(found, texts))
 
 
-def _made_for(template: PromptTemplate, own: OwnTemplate) -> PromptTemplate | None:
-    """A stranger's template must not stop a plan that does not use it."""
+def _chosen(
+    template: PromptTemplate,
+    why: str,
+    own_text: OwnState,
+    own: OwnTemplate,
+    description: ModelDescription,
+    registry: Registry,
+) -> ChosenTemplate:
+    dated = registry.get(PromptTemplate, template.name).for_model is not None and own.asks_for_the_date
+    return ChosenTemplate(
+        template=template,
+        why=why,
+        problems=tuple(missing_tokens(template, description.folder)),
+        own=own_text,
+        hash=template_hash(undated(registry.get(PromptTemplate, template.name), own)),
+        today=date.today().isoformat() if dated else "",
+    )
+
+
+def _against(chosen: ChosenTemplate, problem: str) -> ChosenTemplate:
+    return replace(chosen, own="other", problems=(*chosen.problems, problem))
+
+
+def _fitting(
+    template: PromptTemplate, own: OwnTemplate, texts: Sequence[OwnText], description: ModelDescription
+) -> PromptTemplate | None:
+    """The template made for the model, where it renders as the model's own does. A stranger's that fails in whatever
+    way is no candidate, and must not stop a plan that does not use it.
+    """
     if template.name == JUDGE:
         return None
     try:
-        return bound(template, own)
-    except GraftlmError:
+        made = bound(template, own)
+        return made if not missing_tokens(made, description.folder) and compare(made, texts).proved else None
+    except Exception:  # noqa: BLE001
         return None
 
 
@@ -93,8 +132,9 @@ def _mismatch(found: Comparison, texts: Sequence[OwnText]) -> str:
 def kept_own_texts(own: OwnTemplate) -> tuple[OwnText, ...]:
     """The corpus as the model's own template renders it, kept: it takes another process."""
     kept = home() / "cache" / "chat-templates" / f"{digest_of(own)}.json"
-    if kept.is_file():
-        return from_json(kept.read_bytes(), tuple[OwnText, ...], "a kept chat template")
+    known = kept_value(kept, tuple[OwnText, ...])
+    if known is not None:
+        return known
     try:
         texts = own_texts(own)
     finally:

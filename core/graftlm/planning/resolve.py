@@ -10,7 +10,7 @@ from pathlib import Path
 from graftlm.contracts.config import AUTO, RunConfig
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.model import FamilyFacts, ModelDescription
-from graftlm.contracts.plan import EncodingPlan, MethodPlan, ModelPlan, Plan, TemplatePlan, TrainingPlan
+from graftlm.contracts.plan import MethodPlan, ModelPlan, Plan, TemplatePlan, TrainingPlan
 from graftlm.contracts.serial import digest, to_builtins
 from graftlm.contracts.situation import Probe, Situation
 from graftlm.contracts.specs import PromptTemplate
@@ -22,6 +22,7 @@ from graftlm_registry.suggestions import unknown
 
 from . import base_model, fingerprints, selection
 from .data_plan import data_request, evaluations, plan_data
+from .encoding_plan import encoding_plan
 from .plugin_options import plugin_options
 from .probing import probe as ask_probe
 from .prompting import choose_template
@@ -93,17 +94,14 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         ),
         template=TemplatePlan(
             name=template.name,
-            hash=fingerprints.template_hash(template),
+            hash=prompting.hash,
+            made_of=digest([fingerprints.small_files(description.folder), fingerprints.strangers_code(template)]),
             end_token=template.end_token,
             stop_tokens=template.stop_tokens,
             own=prompting.own,
+            today=prompting.today,
         ),
-        encoding=EncodingPlan(
-            max_length=_max_length(settings, description),
-            overlong=settings["overlong"],
-            train_on=settings["train_on"],
-            thinking=_thinking(settings["thinking"], template, found),
-        ),
+        encoding=encoding_plan(settings, template, bool(found.thoughts), description),
         training=_training(settings, data_plan.splits[0].rows),
         method=MethodPlan(
             name=chosen.method.name,
@@ -176,12 +174,6 @@ def _unsaid(template: PromptTemplate, found: Survey) -> list[str]:
     return [f"has no form for tools, which {found.tools} rows have: choose a --template that has, or leave them out"]
 
 
-def _thinking(wanted: str, template: PromptTemplate, found: Survey) -> bool:
-    if wanted == "on" and not template.thinking:
-        raise UsageError(f"--thinking on: the template '{template.name}' has no thinking mode")
-    return template.thinking and (wanted == "on" or (wanted == AUTO and bool(found.thoughts)))
-
-
 def _training(settings: Settings, rows: int) -> TrainingPlan:
     batch: int = settings["batch_size"]
     micro: int = settings["micro_batch"]
@@ -203,16 +195,6 @@ def _training(settings: Settings, rows: int) -> TrainingPlan:
         seed=settings["seed"],
         eval_every=settings["eval_every"] or max(1, steps // 10),
     )
-
-
-def _max_length(settings: Settings, description: ModelDescription) -> int:
-    wanted: int = settings["max_length"]
-    context = description.config.get("max_position_embeddings")
-    if not isinstance(context, int) or wanted <= context:
-        return wanted
-    if settings.asked("max_length"):
-        raise UsageError(f"--max-length {wanted} is longer than the {context} positions of {description.name}")
-    return context
 
 
 def _targets(wanted: str, facts: FamilyFacts) -> tuple[str, ...]:

@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from graftlm.chat_templates.binding import undated
+from graftlm.chat_templates.own import OwnTemplate
 from graftlm.contracts.config import AUTO
-from graftlm.contracts.errors import ModelError, StoreError
+from graftlm.contracts.errors import ModelError, StoreError, UsageError
 from graftlm.contracts.job import GenerateJob
+from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import file_digest, to_json
+from graftlm.contracts.specs import ModelFamily, PromptTemplate
 from graftlm.planning import base_model, fingerprints
+from graftlm.planning.encoding_plan import thinks
 from graftlm.planning.probing import probe
-from graftlm.planning.prompting import choose_template, template_for
+from graftlm.planning.prompting import JUDGE, choose_template, template_for
 from graftlm_registry.adapters import AdapterStore, open_store
 from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.adapters.names import PATTERN
@@ -24,12 +29,30 @@ from graftlm_registry.plugins import Registry
 from .worker_process import OnEvent, run_worker
 
 
-def answer(name: str, prompts: Sequence[str], registry: Registry, on_event: OnEvent, max_new_tokens: int) -> list[str]:
-    """Greedy answers of ``name``, an adapter (``name`` or ``name@version``) or else a model."""
+def answer(
+    name: str,
+    prompts: Sequence[str],
+    registry: Registry,
+    on_event: OnEvent,
+    max_new_tokens: int,
+    *,
+    template: str = AUTO,
+    thinking: str = "",
+    system: str = "",
+) -> list[str]:
+    """Greedy answers of ``name``, an adapter (``name`` or ``name@version``) or else a model.
+
+    ``template`` and ``thinking`` (``on`` or ``off``, which is what empty means) are for a model: an adapter's record
+    says both. ``system`` is a system text that comes before each prompt.
+    """
     store = open_store()
     record = store.get(name) if _is_adapter(name) else None
-    job = _adapter_job(record, _verified(store, record), registry) if record else _model_job(name, registry)
-    job = replace(job, prompts=tuple(prompts), max_new_tokens=max_new_tokens)
+    if record is None:
+        job = _model_job(name, registry, template, thinking)
+    else:
+        _refuse_other_words(record, template, thinking)
+        job = _adapter_job(record, _verified(store, record), registry)
+    job = replace(job, prompts=tuple(prompts), max_new_tokens=max_new_tokens, system=system)
     folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
     try:
         (folder / "job.json").write_bytes(to_json(job))
@@ -42,6 +65,16 @@ def _is_adapter(name: str) -> bool:
     """An adapter of the store comes first; a name that is neither is looked up as a model, whose error names both."""
     bare = name.partition("@")[0]
     return PATTERN.fullmatch(bare) is not None and bare in open_store().names()
+
+
+def _refuse_other_words(record: AdapterRecord, template: str, thinking: str) -> None:
+    if template != AUTO:
+        raise UsageError(f"{record.reference} answers in the template that it was trained with, '{record.template}'")
+    if thinking:
+        raise UsageError(
+            f"{record.reference} was trained {'with' if record.thinking else 'without'} thinking, and answers so: "
+            "leave --thinking out"
+        )
 
 
 def _verified(store: AdapterStore, record: AdapterRecord) -> Path:
@@ -67,8 +100,10 @@ def _adapter_job(record: AdapterRecord, adapter: Path, registry: Registry) -> Ge
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file() or file_digest(tokenizer) != record.tokenizer_hash:
         raise StoreError(f"the tokenizer of {reference} is not the one that {record.reference} was trained with")
-    template = template_for(record.template, description, registry)
-    if fingerprints.template_hash(template) != record.template_hash:
+    template_for(record.template, description, registry)
+    with OwnTemplate.from_folder(description.folder, description.name) as own:
+        found = fingerprints.template_hash(undated(registry.get(PromptTemplate, record.template), own))
+    if found != record.template_hash:
         raise StoreError(
             f"the template '{record.template}' renders otherwise than when {record.reference} was trained: "
             "use the version of graftlm, or of the plugin, that trained it"
@@ -88,7 +123,7 @@ def _adapter_job(record: AdapterRecord, adapter: Path, registry: Registry) -> Ge
     )
 
 
-def _model_job(name: str, registry: Registry) -> GenerateJob:
+def _model_job(name: str, registry: Registry, wanted: str, thinking: str) -> GenerateJob:
     asked = base_model.request(name)
     try:
         source, description = base_model.describe(asked, registry)
@@ -96,10 +131,7 @@ def _model_job(name: str, registry: Registry) -> GenerateJob:
         adapters = ", ".join(open_store().names()) or "none"
         raise ModelError(f"{name} is neither an adapter (there are: {adapters}) nor a model: {error}") from None
     family = base_model.family_of(description, "auto", registry)
-    chosen = choose_template(AUTO, False, family, description, registry)
-    template = chosen.template
-    for problem in chosen.problems:
-        raise ModelError(f"{name} cannot be used with template '{template.name}': {problem}")
+    template = _model_template(wanted, family, description, registry)
     device = _device()
     return GenerateJob(
         model=str(source.fetch(asked, description)),
@@ -112,7 +144,22 @@ def _model_job(name: str, registry: Registry) -> GenerateJob:
         attention=next(a for a in ("sdpa", "eager") if a in family.facts(description.config).attention_implementations),
         max_new_tokens=0,
         prompts=(),
+        thinking=thinks(thinking or "off", template, False),
     )
+
+
+def _model_template(
+    wanted: str, family: ModelFamily, description: ModelDescription, registry: Registry
+) -> PromptTemplate:
+    """The one that is named; else one that renders as the model's own chat template, or that itself."""
+    if wanted != AUTO:
+        return template_for(wanted, description, registry)
+    chosen = choose_template(AUTO, False, family, description, registry)
+    if chosen.problems and chosen.own != "none":
+        return template_for(JUDGE, description, registry)
+    for problem in chosen.problems:
+        raise ModelError(f"{description.name} cannot be used with template '{chosen.template.name}': {problem}")
+    return chosen.template
 
 
 def _device() -> str:

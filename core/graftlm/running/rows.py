@@ -9,13 +9,14 @@ from pathlib import Path
 from graftlm.contracts.errors import StoreError
 from graftlm.contracts.job import EncodeJob
 from graftlm.contracts.plan import Plan
-from graftlm.contracts.serial import digest, file_digest, to_json
+from graftlm.contracts.serial import digest, to_json
 from graftlm.contracts.specs import DataFormat
 from graftlm.data.splits import write_splits
-from graftlm.encoding.kept import is_kept, link
+from graftlm.encoding.kept import is_kept, link, read_counts
+from graftlm.encoding.losses import refuse_losses
 from graftlm.planning.data_plan import data_request
 from graftlm.planning.fingerprints import code_digest
-from graftlm_registry.home import home, sweep
+from graftlm_registry.home import beside, home, keep_folder, sweep
 from graftlm_registry.plugins import Registry
 
 from .worker_process import OnEvent, StartWorker
@@ -28,20 +29,21 @@ def lay_out_rows(plan: Plan, registry: Registry, run: Path) -> None:
     """Write ``RUN/data/SPLIT.jsonl``, as links to the rows that are kept for this data."""
     kept = home() / "cache" / "data" / plan.data.key
     rows = kept / "rows"
+    names = [f"{split.name}.jsonl" for split in plan.data.splits]
     try:
-        if not rows.is_dir():
-            fresh = kept / f"rows.{os.getpid()}"
-            shutil.rmtree(fresh, ignore_errors=True)
+        if not all((rows / name).is_file() for name in names):
+            shutil.rmtree(rows, ignore_errors=True)
+            fresh = beside(rows)
             data_format = registry.get(DataFormat, plan.data.format)
             try:
                 write_splits(data_request(plan.settings), data_format, plan.data.splits, fresh)
-                fresh.rename(rows)
+                keep_folder(fresh, rows)
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
         os.utime(kept)
         (run / "data").mkdir()
-        for path in rows.iterdir():
-            _link(path, run / "data" / path.name)
+        for name in names:
+            _link(rows / name, run / "data" / name)
     except OSError as error:
         raise StoreError(f"the rows cannot be written to {error.filename or kept}: {error.strerror}") from None
 
@@ -56,26 +58,32 @@ def _link(path: Path, target: Path) -> None:
 def encode_rows(plan: Plan, run: Path, on_event: OnEvent, start: StartWorker) -> None:
     """Put ``RUN/encoded/SPLIT.safetensors`` there: what was encoded before is taken again."""
     root = home() / "cache" / "encoded"
-    tokenizer = file_digest(Path(plan.model.folder) / "tokenizer.json")
-    template = plan.part("template")
     made_of = [
-        tokenizer, plan.template.hash, [template.distribution, template.version], plan.encoding,
-        plan.probe.versions.get("tokenizers"), code_digest(),
-    ]  # fmt: skip
+        plan.template.hash,
+        plan.template.made_of,
+        plan.template.today,
+        plan.encoding,
+        plan.probe.versions.get("tokenizers"),
+        code_digest(),
+    ]
     splits = [split for split in plan.data.splits if split.name in TRAINED_ON]
     folders: dict[str, Path] = {split.name: root / digest([split.digest, made_of]) for split in splits}
     missing = {name: str(folder) for name, folder in folders.items() if not is_kept(folder)}
     if missing:
+        for target in missing.values():
+            shutil.rmtree(target, ignore_errors=True)  # half of one
         job = EncodeJob(
             model=plan.model.folder,
             template=plan.template.name,
             encoding=plan.encoding,
             targets=missing,
             rows=sum(split.rows for split in splits if split.name in missing),
+            today=plan.template.today,
         )
         (run / "encode.json").write_bytes(to_json(job))
         start("encode", run, on_event)
     for name, folder in folders.items():
         link(folder, run / "encoded", name)
-    for cache in (root, root.with_name("data"), root.with_name("stdin")):
-        sweep(cache)
+    refuse_losses({name: read_counts(run / "encoded" / f"{name}.json") for name in folders}, plan.encoding.max_length)
+    for cache in ("encoded", "data", "stdin", "chat-templates", "digests"):
+        sweep(root.with_name(cache))

@@ -113,6 +113,23 @@ class TemplateSuite:
 
         self._for_all(holds, _words())
 
+    def test_labels_are_the_trained_text(self) -> None:
+        """What the tokenizer makes of it: the ids that are learned say the trained text, and none besides."""
+        from graftlm.encoding.tokenizing import IGNORED
+
+        tokenizer = _tokenizer(self.tokenizer)
+        talks = [Conversation(messages) for messages in (*CORPUS, *THOUGHTS)]
+        for conversation in [*talks, *([_tool_talk("in Rome")] if self.spec.tools else [])]:
+            for options in self.modes():
+                spans = self.spec.render(conversation, options)
+                control = {tokenizer.control_id(span.text) for span in spans if span.kind == "control"}
+                learned = [label for label in tokenizer.encode(spans).labels if label != IGNORED]
+                trained = [span for span in spans if span.trained]
+                ends = [tokenizer.control_id(span.text) for span in trained if span.kind == "control"]
+                words = "".join(span.text for span in trained if span.kind != "control")
+                assert [label for label in learned if label in control] == ends
+                assert tokenizer.decode([i for i in learned if i not in control]).strip() == words.strip()
+
     def test_an_answer_continues_its_generation_prompt(self) -> None:
         """What training puts before an answer is what the model sees at inference: the same text, the same ids.
 

@@ -10,7 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from graftlm.contracts.errors import GraftlmError, StoreError
+from graftlm.contracts.errors import GraftlmError, StoreError, public_name
 
 
 def main() -> int:
@@ -57,7 +57,7 @@ def _reported(error: BaseException) -> tuple[str, str, int]:
     if "No space left on device" in f"{error} {error.__cause__}":
         error = StoreError("the disk is full: free some space")
     if isinstance(error, GraftlmError):
-        return type(error).__name__, str(error), error.exit_code
+        return public_name(error), str(error), error.exit_code
     return type(error).__name__, _sentence(error), 1
 
 

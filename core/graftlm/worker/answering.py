@@ -24,13 +24,14 @@ from .proof import base_digest
 def generate_job(folder: Path, events: Events) -> None:
     """Carry out ``FOLDER/job.json``; the last event holds the answers in the prompts' order."""
     job = from_json((folder / "job.json").read_bytes(), GenerateJob, "the job")
-    template = bound(registry().get(PromptTemplate, job.template), OwnTemplate.from_folder(Path(job.model)))
     tokenizer = SpanTokenizer.from_folder(Path(job.model))
-    model = _load(job)
     asked = RenderOptions(generation_prompt=True, thinking=job.thinking)
     system = (Message("system", job.system),) if job.system else ()
     conversations = [Conversation((*system, Message("user", prompt))) for prompt in job.prompts]
-    prompts = [tokenizer.encode(template.render(c, asked)).ids for c in conversations]
+    with OwnTemplate.from_folder(Path(job.model)) as own:
+        template = bound(registry().get(PromptTemplate, job.template), own)
+        prompts = [tokenizer.encode(template.render(c, asked)).ids for c in conversations]
+    model = _load(job)
     room = positions(model)
     longest = max(map(len, prompts))
     if longest >= room:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from graftlm.chat_templates.binding import bound
-from graftlm.chat_templates.own import OwnTemplate
+from graftlm.chat_templates.binding import bound, own_template
 from graftlm.contracts.job import EncodeJob
 from graftlm.contracts.serial import from_json
 from graftlm.contracts.specs import PromptTemplate
@@ -22,20 +21,21 @@ def encode_job(run: Path, events: Events) -> None:
     """Carry out ``RUN/encode.json``: each split of ``RUN/data`` goes to the folder that is to keep it."""
     job = from_json((run / "encode.json").read_bytes(), EncodeJob, "the job")
     folder = Path(job.model)
-    template = bound(registry().get(PromptTemplate, job.template), OwnTemplate.from_folder(folder))
-    encoding = Encoding(template, SpanTokenizer.from_folder(folder), job.encoding)
-    done = 0
+    with own_template(folder, job.today) as own:
+        template = bound(registry().get(PromptTemplate, job.template), own)
+        encoding = Encoding(template, SpanTokenizer.from_folder(folder), job.encoding)
+        done = 0
 
-    def report(rows: int) -> None:
-        events.checkpoint()
-        events.progress("encode", done + rows, job.rows)
+        def report(rows: int) -> None:
+            events.checkpoint()
+            events.progress("encode", done + rows, job.rows)
 
-    for split, target in job.targets.items():
-        staged = staging(Path(target))
-        try:
-            counts = encode_file(run / "data" / f"{split}.jsonl", staged / ROWS, encoding, report)
-            keep_staged(staged, Path(target), counts)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
-        done += counts.rows
+        for split, target in job.targets.items():
+            staged = staging(Path(target))
+            try:
+                counts = encode_file(run / "data" / f"{split}.jsonl", staged / ROWS, encoding, report)
+                keep_staged(staged, Path(target), counts)
+            finally:
+                shutil.rmtree(staged, ignore_errors=True)
+            done += counts.rows
     events.send("done")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,14 +14,14 @@ import torch
 from graftlm.contracts.conversation import Conversation, RenderOptions
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.outcome import Score
-from graftlm.contracts.plan import Evaluation, Plan
+from graftlm.contracts.plan import EncodingPlan, Evaluation, Plan
 from graftlm.contracts.specs import Evaluator, PromptTemplate
 from graftlm.data.rows import read_row
-from graftlm.encoding.rendering import render
-from graftlm.encoding.tokenizing import IGNORED, SpanTokenizer
+from graftlm.encoding.samples import SampleMaker
+from graftlm.encoding.tokenizing import IGNORED, Encoded, SpanTokenizer
 from graftlm_registry.plugins import registry
 
-from .generation import greedy, inference, stop_ids
+from .generation import greedy, inference, positions, stop_ids
 from .targets import resolve_target
 
 
@@ -36,17 +37,17 @@ class Evaluating:
         device: str,
         template: PromptTemplate,
         tokenizer: SpanTokenizer,
-        thinking: bool,
+        encoding: EncodingPlan,
         checkpoint: Callable[[], None],
     ) -> None:
         self.evaluation, self.options = evaluation, options
         with path.open("rb") as file:
-            rows = [read_row(line) for line in file]
-        self._rows = [row for row in rows if evaluation.capability in (None, row.capability)]
+            rows = map(read_row, file)
+            self._rows = [row for row in rows if evaluation.capability in (None, row.capability)]
         self._model, self._device = model, device
         self._template, self._tokenizer, self._checkpoint = template, tokenizer, checkpoint
-        self._thinking = thinking
-        self._asked = RenderOptions(generation_prompt=True, thinking=thinking)
+        self._encoding, self._thinking = encoding, encoding.thinking
+        self._asked = RenderOptions(generation_prompt=True, thinking=encoding.thinking)
         if len(self._rows) != evaluation.rows:
             raise RunError(f"{path} has {len(self._rows)} rows, and the plan says {evaluation.rows}")
 
@@ -79,18 +80,25 @@ class Evaluating:
         return [self._template.said(answer) for answer in decoded] if self._thinking else decoded
 
     def answer_losses(self) -> list[tuple[float, int]]:
+        """A long text in several samples, as in training; a conversation whole, where the model can read it."""
+        room = replace(self._encoding, max_length=positions(self._model), overlong="drop", train_on="assistant")
+        texts = replace(self._encoding, overlong="drop")
+        makers = [SampleMaker(self._template, self._tokenizer, plan) for plan in (room, texts)]
         found = []
         with inference(self._model):
             for row in self._rows:
                 self._checkpoint()
-                encoded = self._tokenizer.encode(render(self._template, row, RenderOptions(thinking=self._thinking)))
-                ids = torch.tensor([encoded.ids], device=self._device)
-                labels = torch.tensor(encoded.labels, device=self._device)[1:]
-                logits = self._model(input_ids=ids, use_cache=False).logits[0, :-1]
-                trained = labels != IGNORED
-                loss = torch.nn.functional.cross_entropy(logits[trained].float(), labels[trained], reduction="sum")
-                found.append((loss.item(), int(trained.sum())))
+                losses = [self._loss(sample) for sample in makers[row.is_document].samples(row).samples]
+                found.append((sum(loss for loss, _ in losses), sum(count for _, count in losses)))
         return found
+
+    def _loss(self, sample: Encoded) -> tuple[float, int]:
+        ids = torch.tensor([sample.ids], device=self._device)
+        labels = torch.tensor(sample.labels, device=self._device)[1:]
+        logits = self._model(input_ids=ids, use_cache=False).logits[0, :-1]
+        trained = labels != IGNORED
+        loss = torch.nn.functional.cross_entropy(logits[trained].float(), labels[trained], reduction="sum")
+        return loss.item(), int(trained.sum())
 
 
 def evaluate(
@@ -113,7 +121,7 @@ def evaluate(
             spec = registry().get(Evaluator, part.name)
             options = plan.options.get("evaluator", {})
             context = Evaluating(
-                evaluation, options, path, model, device, template, tokenizer, plan.encoding.thinking, checkpoint
+                evaluation, options, path, model, device, template, tokenizer, plan.encoding, checkpoint
             )
             result = resolve_target(spec.target)(context)
             folder = run / "samples"

@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graftlm.chat_templates.binding import bound
-from graftlm.chat_templates.own import OwnTemplate
+from graftlm.chat_templates.binding import bound, own_template
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Effective, EncodingCounts, Outcome
@@ -50,7 +49,7 @@ class _Run:
         self.tuner: Tuner = resolve_target(plan.part("method").target)()
         self.folder = Path(job.model)
         self.tokenizer = SpanTokenizer.from_folder(self.folder)
-        own = OwnTemplate.from_folder(self.folder)
+        own = stack.enter_context(own_template(self.folder, plan.template.today))
         self.template = bound(registry().get(PromptTemplate, plan.template.name), own)
 
     def carry_out(self, trainer: Trainer, started: float) -> Outcome:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from graftlm.api import Conversation, DataError, DataFormat, Message, Record, hookimpl
 
-from .fields import TOOLS, is_alpaca, is_preference, one_pair, refuse, rounds, system_text, text
+from .fields import TOOLS, is_alpaca, one_pair, refuse, rounds, system_text, text
 
 
 def recognises(record: Record) -> bool:
-    return is_alpaca(record) and not is_preference(record)
+    return is_alpaca(record)
 
 
 def parse(record: Record) -> Conversation:

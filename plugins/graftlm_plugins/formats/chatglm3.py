@@ -8,14 +8,14 @@ from typing import Any
 
 from graftlm.api import Conversation, DataError, DataFormat, Message, Record, ToolCall, hookimpl
 
-from .fields import is_preference, refuse_document
+from .fields import refuse_document
 from .tools import arguments, bare, to_json
 from .turns import Turn, chat_message, conversation_of, refuse_two_answers, string, trained, turns_in
 
 
 def recognises(record: Record) -> bool:
     turns = record.get("conversations")
-    if not isinstance(turns, list) or not turns or is_preference(record):
+    if not isinstance(turns, list) or not turns:
         return False
     return isinstance(turns[0], Mapping) and "role" in turns[0] and "from" not in turns[0]
 

@@ -6,7 +6,7 @@ import re
 
 from graftlm.api import Record
 
-from .fields import MEDIA, holds, is_alpaca, is_preference, pairs_in
+from .fields import holds, is_alpaca, pairs_in
 
 MARKER = re.compile(r"<HUMAN>:", re.IGNORECASE)
 """What makes turns of a text."""
@@ -20,8 +20,6 @@ LABELS = (
 
 def is_text_alone(record: Record) -> bool:
     """Whether there is a ``text``, and nothing else that would be trained on: Alpaca's files hold a copy as text."""
-    if "text" not in record or is_preference(record) or is_alpaca(record) or pairs_in(record):
+    if "text" not in record or is_alpaca(record) or pairs_in(record):
         return False
-    return not any(holds(record, name) for name in ("messages", "conversations", *LABELS)) and not any(
-        record.get(name) for name in MEDIA
-    )
+    return not any(holds(record, name) for name in ("messages", "conversations", *LABELS))

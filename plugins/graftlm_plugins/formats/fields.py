@@ -1,4 +1,4 @@
-"""What the formats have in common: text fields, and records that none of them takes."""
+"""What the formats have in common: fields of text, and pairs of them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,12 @@ from graftlm.api import Conversation, DataError, Message, Record
 PAIRS = (("input", "output"), ("prompt", "completion"), ("instruction", "response"), ("question", "answer"))
 """Names of a question and its answer."""
 
-MEDIA = ("image", "images", "image_url", "video", "videos", "audio", "audios")
 TOOLS = ("tools", "functions")
 
 
 def holds(record: Record, *names: str) -> bool:
     """Whether all of the fields are there; a table has null where a row lacks a field."""
     return all(record.get(name) is not None for name in names)
-
-
-def is_preference(record: Record) -> bool:
-    """Answers that are compared or judged: no format takes them, for training on a bad answer is worse than none."""
-    return (
-        holds(record, "chosen", "rejected")
-        or isinstance(record.get("kto_tag"), bool)
-        or (isinstance(record.get("label"), bool) and holds(record, "completion"))
-    )
 
 
 def is_alpaca(record: Record) -> bool:
@@ -93,9 +83,6 @@ def refuse(record: Record, *names: str) -> None:
     for name in names:
         if record.get(name):
             raise DataError(f"'{name}' has no place in this format: use a format of turns, or leave it out")
-    for name in MEDIA:
-        if record.get(name):
-            raise DataError(f"it has '{name}', and only text can be trained on: leave the record or the field out")
 
 
 def refuse_document(conversation: Conversation, name: str) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 from graftlm.api import Conversation, DataFormat, Message, Record, ToolCall, hookimpl
 
-from .fields import is_preference, refuse_document
+from .fields import refuse_document
 from .tools import to_json
 from .turns import chat_message, conversation_of, turns_in
 
 
 def recognises(record: Record) -> bool:
-    return isinstance(record.get("messages"), list) and not is_preference(record)
+    return isinstance(record.get("messages"), list)
 
 
 def parse(record: Record) -> Conversation:

@@ -10,7 +10,6 @@ from .fields import (
     PAIRS,
     TOOLS,
     is_alpaca,
-    is_preference,
     one_pair,
     pairs_in,
     plain_turns,
@@ -23,7 +22,7 @@ from .fields import (
 
 
 def recognises(record: Record) -> bool:
-    return bool(pairs_in(record)) and not is_alpaca(record) and not is_preference(record)
+    return bool(pairs_in(record)) and not is_alpaca(record)
 
 
 def parse(record: Record) -> Conversation:

@@ -8,7 +8,7 @@ from typing import Any
 
 from graftlm.api import Conversation, DataError, DataFormat, Message, Record, Role, ToolCall, hookimpl
 
-from .fields import is_preference, refuse_document
+from .fields import refuse_document
 from .tools import bare, call_in, from_json, to_json
 from .turns import Turn, conversation_of, refuse_two_answers, role_of, string, trained, turns_in, words_of
 
@@ -27,7 +27,7 @@ SPEAKERS: Mapping[str, str] = {"system": "system", "user": "human", "assistant":
 def recognises(record: Record) -> bool:
     """A list of turns that does not say ``role``: those are ChatGLM3's."""
     turns = record.get("conversations")
-    if not isinstance(turns, list) or is_preference(record):
+    if not isinstance(turns, list):
         return False
     first = turns[0] if turns else None
     return not isinstance(first, Mapping) or "from" in first or "role" not in first

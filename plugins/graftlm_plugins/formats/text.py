@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from graftlm.api import Conversation, DataError, DataFormat, Message, Record, hookimpl
 
 from .documents import MARKER, is_text_alone
-from .fields import refuse, text_there
+from .fields import text_there
 
 
 def recognises(record: Record) -> bool:
@@ -15,7 +15,6 @@ def recognises(record: Record) -> bool:
 
 
 def parse(record: Record) -> Conversation:
-    refuse(record)
     return Conversation((Message("document", text_there(record, "text")),))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from graftlm.api import Conversation, DataError, Message, Record, Role, ToolCall
 
-from .fields import MEDIA, kind, refuse, system_text
+from .fields import kind, system_text
 from .tools import call_in, tools_in
 
 CHAT: Mapping[str, Role] = {
@@ -20,16 +20,12 @@ Turn = Mapping[str, Any]
 
 def turns_in(record: Record, field: str, speaker: str, words: str) -> Iterator[tuple[str, Turn, str]]:
     """What to call each turn, the turn, and who speaks, in lower case."""
-    refuse(record)
     turns = record.get(field)
     if not isinstance(turns, list) or not turns:
         raise DataError(f"'{field}' must be a list of turns with '{speaker}' and '{words}'")
     for number, turn in enumerate(turns, 1):
         if not isinstance(turn, Mapping) or not isinstance(turn.get(speaker), str):
             raise DataError(f"turn {number} has no '{speaker}': each turn needs '{speaker}' and '{words}'")
-        for name in MEDIA:
-            if turn.get(name):
-                raise DataError(f"turn {number} has '{name}', and only text can be trained on: leave the record out")
         yield f"turn {number}", turn, turn[speaker].lower()
 
 

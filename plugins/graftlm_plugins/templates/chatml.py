@@ -19,6 +19,8 @@ from graftlm.api import (
     text,
 )
 
+from .no_tools import without_tools
+
 if TYPE_CHECKING:
     from graftlm.api import TemplateModel
 
@@ -39,6 +41,7 @@ def answered(message: Message) -> list[Span]:
     return [*opened("assistant"), *answer(message, end=END), text("\n")]
 
 
+@without_tools
 def render_chatml(conversation: Conversation, options: RenderOptions) -> list[Span]:
     """``<|im_start|>system\\nS<|im_end|>\\n<|im_start|>user\\nU1<|im_end|>\\n<|im_start|>assistant\\nA1<|im_end|>\\n``"""
     spans: list[Span] = []

@@ -21,6 +21,7 @@ from graftlm.api import (
 from .chatml import END as IM_END
 from .chatml import START as IM_START
 from .chatml import render_chatml
+from .no_tools import without_tools
 
 if TYPE_CHECKING:
     from graftlm.api import TemplateModel
@@ -35,6 +36,7 @@ def clean(words: str) -> str:
     return words.strip().replace("\r\n", "\n").replace("\n\n", "\n")
 
 
+@without_tools
 def render_instruct(conversation: Conversation, options: RenderOptions) -> list[Span]:
     """``S\\n\\nUser: U1\\n\\nAssistant: A1\\n\\nUser: …``; the model's own template has no end token, so training
     adds ``<|endoftext|>`` after each answer and supervises it.
@@ -51,6 +53,7 @@ def render_instruct(conversation: Conversation, options: RenderOptions) -> list[
     return [*spans, text("\n\nAssistant:")] if options.generation_prompt else spans
 
 
+@without_tools
 def render_falcon3(conversation: Conversation, options: RenderOptions, marked: bool = False) -> list[Span]:
     """``<|system|>\\nS\\n<|user|>\\nU1\\n<|assistant|>\\nA1<|endoftext|>\\n<|user|>\\nU2\\n<|assistant|>\\n``; after a
     final answer no new line follows. ``marked``: the tokenizer has tokens for the roles.

@@ -19,6 +19,7 @@ from graftlm.api import (
     text,
 )
 
+from .no_tools import without_tools
 from .thoughts import THINK, THOUGHT, separated
 from .thoughts import said as without_thought
 
@@ -76,6 +77,7 @@ def _closes(turns: list[Message], i: int) -> bool:
     return i + 1 == len(turns) or turns[i + 1].role != "user"
 
 
+@without_tools
 def render_glm4_5(conversation: Conversation, options: RenderOptions, marked: bool = True) -> list[Span]:
     """``[gMASK]<sop><|user|>\\nU1/nothink<|assistant|>\\n<think></think>\\nA1<|user|>\\nU2/nothink<|assistant|>\\n<think>
     </think>`` without thinking; with it no ``/nothink``, and the prompt ends in ``<|assistant|>``.
@@ -146,7 +148,7 @@ def _template(name: str, summary: str, layout: Layout, end_of_text: str = "<|end
     return PromptTemplate(
         name=name,
         summary=summary,
-        render=layout.render,
+        render=without_tools(layout.render),
         control_tokens=(*layout.start, *ROLES.values()),
         end_token=USER,
         stop_tokens=(USER, end_of_text, OBSERVATION),

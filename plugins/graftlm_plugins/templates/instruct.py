@@ -17,6 +17,8 @@ from graftlm.api import (
     text,
 )
 
+from .no_tools import without_tools
+
 if TYPE_CHECKING:
     from graftlm.api import TemplateModel
 
@@ -68,6 +70,7 @@ def render_vicuna(conversation: Conversation, options: RenderOptions, end: str) 
 def _template(name: str, summary: str, render: Render, begin: str = "", end: str = EOS) -> PromptTemplate:
     """For a model whose texts begin with ``begin`` (which may be empty) and end with ``end``."""
 
+    @without_tools
     def rendered(conversation: Conversation, options: RenderOptions) -> list[Span]:
         return [*start, *render(conversation, options, end)]
 

@@ -17,6 +17,8 @@ from graftlm.api import (
     text,
 )
 
+from .no_tools import without_tools
+
 BEGIN, END, END_OF_TEXT = "<|begin_of_text|>", "<|eot_id|>", "<|end_of_text|>"
 HEADER = ("<|start_header_id|>", "<|end_header_id|>")
 
@@ -25,6 +27,7 @@ def _header(role: str) -> list[Span]:
     return [control(HEADER[0]), text(role), control(HEADER[1]), text("\n\n")]
 
 
+@without_tools
 def render_llama3(conversation: Conversation, options: RenderOptions) -> list[Span]:
     """``<|begin_of_text|><|start_header_id|>user<|end_header_id|>\\n\\nU1<|eot_id|>…``; contents are stripped."""
     spans = [control(BEGIN)]

@@ -20,6 +20,7 @@ from graftlm.api import (
 )
 
 from .mistral_tools import CALLS, RESULT_CONTENT, RESULTS, TOOLS, called, offered, result
+from .no_tools import without_tools
 
 if TYPE_CHECKING:
     from graftlm.api import TemplateModel
@@ -29,6 +30,7 @@ INST, SYSTEM = ("[INST]", "[/INST]"), ("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]")
 TOOL_TOKENS = (*TOOLS, CALLS, *RESULTS)
 
 
+@without_tools
 def render_v1(conversation: Conversation, options: RenderOptions) -> list[Span]:
     """``<s> [INST] S\\n\\nU1 [/INST] A1</s> [INST] U2 [/INST]``: ``[INST]`` is plain text, and the system text stands
     in the *first* user turn.
@@ -101,7 +103,7 @@ def _fitted(spec: PromptTemplate, model: TemplateModel) -> PromptTemplate:
     if tool_tokens <= model.added_tokens:
         return spec
     kept = tuple(token for token in spec.control_tokens if token not in tool_tokens)
-    return replace(spec, tools=False, control_tokens=kept, for_model=None)
+    return replace(spec, render=without_tools(spec.render), tools=False, control_tokens=kept, for_model=None)
 
 
 def _template(name: str, summary: str, version: int, space: str) -> PromptTemplate:

@@ -7,14 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from graftlm.api import (
-    GraftlmError,
-    ModelError,
-    PromptTemplate,
-    TemplateModel,
-)
+from graftlm.api import GraftlmError, ModelError, PromptTemplate, RenderRequest, TemplateModel
 
-from .model_rendering import Asked, OwnRendering
+from .model_rendering import OwnRendering
 
 SYSTEM = {"role": "system", "content": "wqsystem"}
 QUESTION, ANSWER = {"role": "user", "content": "wqquestion"}, {"role": "assistant", "content": "wqanswer"}
@@ -48,9 +43,8 @@ def made_for(model: TemplateModel, template: PromptTemplate) -> PromptTemplate:
     found = sorted((t for t in model.added_tokens | {model.bos_token, model.eos_token} if t.strip()), key=len)
     tokens = re.compile("|".join(re.escape(token) for token in reversed(found)) or "(?!)")  # the longest first
     first = OwnRendering(model, tokens, model.eos_token)
-    asked: list[Asked] = [(talk, (), {"add_generation_prompt": prompt}) for talk in TALKS for prompt in (False, True)]
-    with_tools: list[Asked] = [([QUESTION], (TOOL,), {}), (CALLED, (TOOL,), {})]
-    done = first.many([*asked, *with_tools])
+    asked = [RenderRequest(talk, (), {"add_generation_prompt": prompt}) for talk in TALKS for prompt in (False, True)]
+    done = model.render_many([*asked, RenderRequest([QUESTION], (TOOL,)), RenderRequest(CALLED, (TOOL,))])
     texts = ["" if isinstance(one, GraftlmError) else one.text for one in done]
     if not any(texts):
         raise next((one for one in done if isinstance(one, GraftlmError)), ModelError("its chat template is empty"))

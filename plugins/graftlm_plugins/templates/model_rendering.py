@@ -6,16 +6,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Any
 
-from graftlm.api import Conversation, DataError, GraftlmError, Rendered, RenderOptions, Span, TemplateModel
+from graftlm.api import (
+    Conversation,
+    DataError,
+    GraftlmError,
+    Rendered,
+    RenderOptions,
+    RenderRequest,
+    Span,
+    TemplateModel,
+)
 
 from .model_layout import Layout, Turn, layout, spans, split
 from .model_slots import THINK, THOUGHT, Draft, drafted, fixed_words, stand_ins
 
-Asked = tuple[Sequence[dict[str, Any]], Sequence[Any], dict[str, Any]]
 REWRITES = (
     "the model's own chat template rewrites earlier turns when later ones come, so what it says there is not what a "
     "model would write: use --train-on last, or a named template (--template)"
@@ -34,7 +42,8 @@ class OwnRendering:
         self.thoughts = THOUGHT in model.chat_template
         self.thinking = "enable_thinking" in model.chat_template
         self.marks = re.search(r"\{%[-+]?\s*generation\b", model.chat_template) is not None
-        self._sketched = lru_cache(maxsize=512)(self._sketch)  # rows of one shape share it
+        # Rows of one shape share a sketch. The cache does not refer back here: the model ends with its template.
+        self._sketched = lru_cache(maxsize=512)(partial(_sketch, model))
 
     def render(self, conversation: Conversation, options: RenderOptions) -> list[Span]:
         """``DataError`` where a turn that is to be taught cannot be told apart, or words would become a token."""
@@ -45,7 +54,7 @@ class OwnRendering:
         wanted = [self._asked(draft.real(), conversation, options.generation_prompt, options.thinking)]
         if not self.marks:
             wanted += [self._prompt(draft, i, options.thinking) for i in answers]
-        full, *prompts = self.many(wanted)
+        full, *prompts = self.model.render_many(wanted)
         if isinstance(full, GraftlmError):
             raise full
         made = self._layout(draft, full.text, options)
@@ -67,26 +76,13 @@ class OwnRendering:
                 quiet.append(i)
         return spans(made, turns, quiet)
 
-    def many(self, asked: Sequence[Asked]) -> Sequence[Rendered | GraftlmError]:
-        """In one go, where the model can."""
-        together: Callable[[Sequence[Asked]], Sequence[Rendered | GraftlmError]] | None = getattr(
-            self.model, "render_many", None
-        )
-        return together(asked) if together is not None else [self._one(*one) for one in asked]
-
-    def _one(self, messages: Sequence[dict[str, Any]], tools: Sequence[Any], variables: dict[str, Any]) -> Any:
-        try:
-            return self.model.render(messages, tools, **variables)
-        except GraftlmError as error:
-            return error
-
     def _asked(
         self, messages: Sequence[dict[str, Any]], conversation: Conversation, prompt: bool, thinking: bool
-    ) -> Asked:
+    ) -> RenderRequest:
         variables = {"add_generation_prompt": prompt, **({"enable_thinking": thinking} if self.thinking else {})}
-        return messages, conversation.tools, variables
+        return RenderRequest(messages, conversation.tools, variables)
 
-    def _prompt(self, draft: Draft, turn: int, thinking: bool) -> Asked:
+    def _prompt(self, draft: Draft, turn: int, thinking: bool) -> RenderRequest:
         """What a model is asked before a turn."""
         return self._asked(draft.real()[:turn], draft.conversation, True, thinking)
 
@@ -118,7 +114,7 @@ class OwnRendering:
             filled = draft.filled([*others[:k], slot.words, *others[k + 1 :]])
             asked.append(self._asked(filled, draft.conversation, options.generation_prompt, options.thinking))
         found: list[str] = []
-        for slot, other, done in zip(draft.slots, others, self.many(asked), strict=True):
+        for slot, other, done in zip(draft.slots, others, self.model.render_many(asked), strict=True):
             before, _, after = sketch.partition(other)
             text = "" if isinstance(done, GraftlmError) else done.text
             fits = text.startswith(before) and text.endswith(after) and len(text) >= len(before) + len(after)
@@ -127,12 +123,7 @@ class OwnRendering:
 
     def _text(self, draft: Draft, words: Sequence[str], options: RenderOptions) -> str | None:
         asked = self._asked(draft.filled(words), draft.conversation, options.generation_prompt, options.thinking)
-        return self._sketched(json.dumps(asked))
-
-    def _sketch(self, key: str) -> str | None:
-        messages, tools, variables = json.loads(key)
-        done = self._one(messages, tools, variables)
-        return done.text if isinstance(done, Rendered) else None
+        return self._sketched(json.dumps([asked.messages, asked.tools, asked.variables]))
 
     def _begin(
         self, made: Layout, draft: Draft, turn: int, options: RenderOptions, prompt: Any, turns: Sequence[Turn]
@@ -141,13 +132,13 @@ class OwnRendering:
         think may have been asked to do so or not to, whatever the turns before say of it.
         """
         if prompt is None:
-            (prompt,) = self.many([self._prompt(draft, turn, options.thinking)])
+            (prompt,) = self.model.render_many([self._prompt(draft, turn, options.thinking)])
         begin = self._prefix(made, turn, prompt, turns)
         if begin is not None or not self.thinking:
             return begin
         asked = [(False, options.thinking), (False, not options.thinking), (True, not options.thinking)]
         before = draft.real()[:turn]
-        done = self.many([self._asked(before, draft.conversation, *one) for one in asked])
+        done = self.model.render_many([self._asked(before, draft.conversation, *one) for one in asked])
         if any(isinstance(one, GraftlmError) for one in done):
             return None
         here, there, other = (one.text for one in done if isinstance(one, Rendered))
@@ -185,7 +176,7 @@ class OwnRendering:
         if open_ended:  # what follows may still be the answer's
             if turn < len(messages) - 1:
                 asked = self._asked(draft.real()[: turn + 1], draft.conversation, False, options.thinking)
-                (done,) = self.many([asked])
+                (done,) = self.model.render_many([asked])
                 if isinstance(done, GraftlmError) or not made.text.startswith(done.text) or len(done.text) < after:
                     return None
                 after = len(done.text)
@@ -222,3 +213,9 @@ class OwnRendering:
                     f"the model's own chat template leaves out what the {message.role} says in turn {i + 1}: use a "
                     "named template (--template)"
                 )
+
+
+def _sketch(model: TemplateModel, key: str) -> str | None:
+    """What the model's template makes of messages, tools and variables (JSON); None where it refuses them."""
+    (done,) = model.render_many([RenderRequest(*json.loads(key))])
+    return done.text if isinstance(done, Rendered) else None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from string import ascii_lowercase
 from typing import Any
 
 from graftlm.api import Conversation, Message
 
 THINK, THOUGHT = "<think>", "</think>"
-WIDTH = 4
+STEM, WIDTH = "wqx", 4
 Put = Callable[[str, int, bool], str]
 """Takes words, the number of their message, and whether they are a thought."""
 
@@ -58,10 +59,16 @@ def drafted(conversation: Conversation, thoughts: bool) -> Draft:
 
 
 def stand_ins(count: int, avoid: Sequence[str]) -> tuple[list[str], re.Pattern[str]]:
-    """Small letters that no text holds, each other than the rest, and what finds them; group 1 is the number."""
-    stem = "wqx"
-    while any(stem in text for text in avoid):
-        stem += "qx"
+    """Small letters that no text holds, each other than the rest, and what finds them; group 1 is the number.
+
+    The same for the same texts. Where those hold the common stem, others are drawn from a digest of them, which no text
+    can foresee. A stem's first letter is not in the rest of it: so no stem can begin within another.
+    """
+    stem = STEM
+    if any(stem in text for text in avoid):
+        drawn = Random("\0".join(avoid).encode("utf-8", "surrogatepass"))
+        while any(stem in text for text in avoid):
+            stem = STEM + "".join(drawn.choices("bcdfghjklmnpqrstvxz", k=12))
     return [f"{stem}{_letters(i)}zq" for i in range(count)], re.compile(f"{stem}([a-z]{{{WIDTH}}})zq")
 
 

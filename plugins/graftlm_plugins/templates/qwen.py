@@ -20,6 +20,7 @@ from graftlm.api import (
 )
 
 from .chatml import END, END_OF_TEXT, START, opened, said
+from .no_tools import without_tools
 from .qwen_tools import CALL, RESPONSE, called, offered, responded
 from .thoughts import THINK, THOUGHT, separated
 from .thoughts import said as without_thought
@@ -114,10 +115,11 @@ def _template(name: str, summary: str, generation: Generation, tools: bool = Tru
 
     def made(marked: bool, tools: bool) -> PromptTemplate:
         """``marked`` where the tokenizer has tokens for a tool's answer, ``tools`` where it has those for a call."""
+        render = replace(generation, marked=marked).render
         return PromptTemplate(
             name=name,
             summary=summary,
-            render=replace(generation, marked=marked).render,
+            render=render if tools else without_tools(render),
             control_tokens=(START, END, *thoughts, *(CALL if tools else ()), *(RESPONSE if marked else ())),
             end_token=END,
             stop_tokens=(END, END_OF_TEXT),

@@ -57,7 +57,6 @@ class TestAlpaca(FormatSuite):
         {"instruction": "q", "output": "a", "history": {"q0": "a0"}},
         {"instruction": "q", "output": "a", "response": "another"},
         {"instruction": "q", "output": "a", "tools": [WEATHER]},
-        {"instruction": "q", "output": "a", "images": ["x.png"]},
     )
 
 
@@ -86,7 +85,6 @@ class TestPairs(FormatSuite):
         {"input": "q", "output": "a", "history": [["x", "y"]]},
         {"instruction": "q", "input": "i", "output": "a"},
         {"prompt": "q", "completion": "a", "tools": [{}]},
-        {"question": "q", "answer": "a", "image": "x.png"},
     )
 
 
@@ -136,7 +134,6 @@ class TestShareGpt(FormatSuite):
         turns(("human", "q"), ("function_call", '{"name": "f", "arguments": {"x": NaN}}'), ("gpt", "a")),
         turns(("human", "q"), ("gpt", "a"), tools="weather"),
         turns(("human", "q"), ("gpt", "a"), tools=[{"description": "nameless"}]),
-        turns(("human", "<image>\nq"), ("gpt", "a"), images=["x.png"]),
         {"conversations": [{"from": "human", "value": "q", "weight": 1}, {"from": "gpt", "value": "a"}]},
         {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 0.5}]},
     )
@@ -192,7 +189,6 @@ class TestOpenAi(FormatSuite):
         chat(user(5), assistant()),
         chat(user([{"type": "image_url", "image_url": {"url": "x"}}]), assistant()),
         chat(user([{"type": "text", "text": 5}]), assistant()),
-        chat(user(), assistant(audio={"id": "x"})),
         chat(user(), assistant(None, tool_calls=[{}])),
         chat(user(), assistant(None, tool_calls=[call(arguments="not JSON")])),
         chat(user(), assistant(None, tool_calls=[call(arguments="5")])),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graftlm.api import DataError, DataFormat
-from graftlm.data.refusals import reason_against
+from graftlm.data.conversations import Fault, Reading, detect, read, refuse_misfit
+from graftlm.data.inputs import find
+from graftlm.data.refusals import reason_against, refusal
 from graftlm.testing.formats import NOBODYS, USUAL
 from graftlm.testing.records import JSON, mutated
+from graftlm_plugins.formats.documents import LABELS
 from graftlm_registry.plugins import registry
 
 USER = {"role": "user", "content": "q"}
 quick = settings(max_examples=200, deadline=None, database=None)
+
+
+def parsed(path: Path, record: dict[str, Any], name: str) -> str:
+    """What is said of a file of this record, read as a format."""
+    path.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    (row,) = read(find(str(path), spool=path.parent), Reading(registry().get(DataFormat, name)))
+    return row.reason if isinstance(row, Fault) else ""
 
 
 @pytest.mark.parametrize(
@@ -23,13 +36,78 @@ quick = settings(max_examples=200, deadline=None, database=None)
     [
         ({"prompt": "q", "chosen": "a", "rejected": "b"}, ["compares two answers", "input=prompt,output=chosen"]),
         ({"chosen": [USER], "rejected": [USER]}, ["'chosen' and 'rejected'", "--columns messages=chosen"]),
+        ({"messages": [USER], "chosen": [USER], "rejected": [USER]}, ["--columns messages=chosen"]),
         ({"question": "q", "response_0": "a", "response_1": "b"}, ["input=question,output=response_0"]),
+        ({"prompt": "q", "completion": "a", "preferred": "a", "rejected": "b"}, ["compares two answers"]),
         ({"prompt": "q", "completion": "a", "label": True}, ["whether an answer is good", "where 'label' is true"]),
         ({"instruction": "q", "output": "a", "kto_tag": False}, ["where 'kto_tag' is true"]),
-        ({"image": {"bytes": "…"}, "caption": "a cat"}, ["images ('image')", "leave such records out"]),
+        ({"image": {"bytes": "…"}, "caption": "a cat"}, ["images ('image')", "leave such records"]),
+        ({"text": "a cat", "image": "x.png"}, ["images ('image')"]),
+        ({"instruction": "q", "output": "a", "Images": ["x.png"]}, ["images ('Images')"]),
+        ({"question": "q", "answer": "a", "input_features": [0.1]}, ["sound ('input_features')"]),
         ({"audio": {"path": "x.wav"}, "sentence": "hello"}, ["sound ('audio')"]),
         ({"video_path": "x.mp4", "caption": "a cat"}, ["videos ('video_path')"]),
-        ({"prompt": [{"content": [{"type": "image_url"}]}], "answer": "a"}, ["images ('image_url')"]),
+        ({"prompt": [{"content": [{"type": "image_url"}]}], "answer": "a"}, ["turn 1 of 'prompt'", "('image_url')"]),
+        ({"conversations": [{"from": "human", "value": "q", "images": [1]}]}, ["turn 1 of 'conversations'", "images"]),
+        ({"messages": [USER, {"role": "assistant", "content": None, "audio": {"id": 1}}]}, ["turn 2 of", "sound"]),
+        ({"messages": [USER | {"content": [{"type": "text"}, {"type": "input_audio"}]}]}, ["('input_audio')"]),
+    ],
+)
+def test_what_no_format_may_take(record: dict[str, Any], says: list[str], tmp_path: Path) -> None:
+    """Whatever format is asked, whether it was found or named, and however it reads its records."""
+    reason = refusal(record)
+    assert reason == reason_against(record)
+    assert "\n" not in reason
+    for words in says:
+        assert words in reason, reason
+    for name in ("alpaca", "openai", "pairs", "text"):
+        assert parsed(tmp_path / "d.jsonl", record, name) == reason
+    inputs, formats = find(str(tmp_path / "d.jsonl"), spool=tmp_path), list(registry().all(DataFormat))
+    whole = re.escape(f"{tmp_path}/d.jsonl:1: {reason}")
+    with pytest.raises(DataError, match=f"^{whole}$"):
+        detect(inputs, formats, {})
+    with pytest.raises(DataError, match=f"^{whole}$"):
+        refuse_misfit(inputs, Reading(registry().get(DataFormat, "openai")))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "q", "completion": "a", "label": "yes", "image": None, "images": [], "video_id": "x"},
+        {"instruction": "q", "output": "a", "label": True, "features": ["x"], "image_caption": "a cat"},
+        {"messages": [USER | {"image": None}, {"role": "assistant", "content": [{"type": "text", "text": "a"}]}]},
+        {"messages": [USER, {"role": "assistant", "content": "a"}], "chosen": "a", "rejected": None},
+        {"question": "q", "answer": "a", "preferred": "a", "meta": [{"image": "x.png"}]},
+    ],
+)
+def test_what_only_looks_like_that(record: dict[str, Any], tmp_path: Path) -> None:
+    assert refusal(record) == ""
+    (name,) = [f.name for f in registry().all(DataFormat) if f.recognises(record)]
+    assert parsed(tmp_path / "d.jsonl", record, name) == ""
+
+
+def test_refused_records_among_others_are_told_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    good, bad = {"question": "q", "answer": "a"}, {"question": "q", "answer": "a", "image": "x.png"}
+    path.write_text("".join(json.dumps(record) + "\n" for record in (bad, good, bad, good)), encoding="utf-8")
+    inputs = find(str(path), spool=tmp_path)
+    found = detect(inputs, list(registry().all(DataFormat)), {})
+    assert found.name == "pairs"
+    refuse_misfit(inputs, Reading(found))
+    assert [isinstance(row, Fault) for row in read(inputs, Reading(found))] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_a_text_with_a_label_is_nobodys(name: str) -> None:
+    """What the format of texts leaves alone, the sentence about tables knows."""
+    record = {"text": "a film", name: "good"}
+    assert not [f.name for f in registry().all(DataFormat) if f.recognises(record)]
+    assert f"--columns input=text,output={name}" in reason_against(record)
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
         ({"input_ids": [1, 2], "attention_mask": [1, 1]}, ["tokenized already", "give the text"]),
         ({"messages": '[{"role": "user"}]'}, ["as text in 'messages'", "JSON"]),
         ({"messages": {"role": ["user"]}}, ["'messages' must be a list of turns"]),
@@ -58,6 +136,7 @@ def test_it_is_silent_where_it_knows_nothing(record: dict[str, Any]) -> None:
 @quick
 @given(mutated([*USUAL.values(), *NOBODYS]))
 def test_any_record_has_a_reason_or_none(record: dict[str, Any]) -> None:
+    assert isinstance(refusal(record), str)
     assert isinstance(reason_against(record), str)
 
 

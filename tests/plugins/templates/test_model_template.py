@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -17,17 +18,20 @@ import graftlm_registry
 from graftlm.api import (
     Conversation,
     DataError,
+    GraftlmError,
     Message,
     ModelError,
     PromptTemplate,
     Rendered,
     RenderOptions,
+    RenderRequest,
     Span,
     ToolCall,
     UsageError,
 )
 from graftlm.chat_templates.own import OwnTemplate
 from graftlm.encoding.tokenizing import SpanTokenizer
+from graftlm_plugins.templates.model_slots import number, stand_ins
 from graftlm_registry.plugins import registry
 
 BUILTIN = Path(graftlm_registry.__file__).parent / "builtin"
@@ -263,6 +267,20 @@ def test_words_that_cannot_be_placed() -> None:
         bound(LOOKS).render(Conversation((seven, Message("assistant", "</s>"))), SAY)
 
 
+def test_words_that_look_like_what_stands_in_for_them() -> None:
+    """However many of them a row holds."""
+    hostile = Message("user", "wqx" + "qx" * 40_000)
+    spans = bound(CHATML).render(Conversation((hostile, A)), SAY)  # starts the child
+    begin = time.perf_counter()
+    assert bound(CHATML).render(Conversation((hostile, A)), SAY) == spans
+    assert time.perf_counter() - begin < 1
+    assert [s.text for s in spans if s.kind == "content"] == [hostile.content, A.content.strip()]
+    first, finds = stand_ins(2, ["wqx", "\ud800"])
+    assert (first, finds) == stand_ins(2, ["wqx", "\ud800"])
+    assert first != stand_ins(2, ["wqx"])[0]
+    assert [number(match) for match in finds.findall(" ".join(first))] == [0, 1]
+
+
 def test_a_model_without_a_template() -> None:
     spec = registry().get(PromptTemplate, "model")
     assert spec.for_model is not None
@@ -285,6 +303,9 @@ class OneByOne:
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = (), **variables: Any
     ) -> Rendered:
         return own(CHATML).render(messages, tools, **variables)
+
+    def render_many(self, asked: Sequence[RenderRequest]) -> list[Rendered | GraftlmError]:
+        return [self.render(one.messages, one.tools, **one.variables) for one in asked]
 
 
 def test_any_template_model_will_do() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from small_tokenizers import byte_level
 from test_templates import ASK, SAY, THINK, trained
 
-from graftlm.api import Conversation, Message, PromptTemplate, RenderOptions, ToolCall
+from graftlm.api import Conversation, DataError, Message, PromptTemplate, RenderOptions, ToolCall
+from graftlm.chat_templates.own import OwnTemplate
 from graftlm_registry.plugins import registry
 
 TOOL = {"type": "function", "function": {"name": "f", "description": "Does “it”", "parameters": {"type": "object"}}}
@@ -112,3 +114,25 @@ def test_a_call_is_trained_to_its_last_character(name: str, call: str, end: str)
     assert trained(render(name, U, CALLED, *FOUND)) == call + end
     untrained = Message("assistant", "", False, tool_calls=CALLS)
     assert trained(render(name, U, untrained, *FOUND)) == ""
+
+
+def without_tools() -> list[PromptTemplate]:
+    """The built-in templates that have no form for tools, and those that lose it with a model without their tokens."""
+    own = OwnTemplate.from_folder(byte_level("<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|user|>"))
+    specs = [spec for spec in registry().all(PromptTemplate) if spec.name != "model"]
+    made = [spec.for_model(own) for spec in specs if spec.for_model is not None]
+    return [spec for spec in (*specs, *made) if not spec.tools]
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    [Conversation((U,), tools=(TOOL,)), Conversation((U, CALLED)), Conversation((U, FOUND[0], DONE))],
+    ids=["offered", "called", "answered"],
+)
+def test_tools_without_a_form_are_refused(conversation: Conversation) -> None:
+    """In a sentence, whoever asks."""
+    assert {"chatml", "falcon-instruct", "falcon3", "falcon-h1", "glm4", "glm4.5", "alpaca", "vicuna", "llama3",
+            "mistral-v1", "mistral-v3", "qwen", "qwen3"} <= {spec.name for spec in without_tools()}  # fmt: skip
+    for spec in without_tools():
+        with pytest.raises(DataError, match="has tools, and this template has no form for them"):
+            spec.render(conversation, SAY)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from graftlm.cli.run_options import _option
+from graftlm.cli.run_options import setting_option
 from graftlm.contracts.config import SETTINGS
-from graftlm.contracts.errors import DataError, UsageError
+from graftlm.contracts.errors import DataError, GraftlmError, Interrupted, UsageError
 
-from .check_request import PROMPTING, SPLITTING, prepared
+from .check_request import PROMPTING, SPLITTING
 from .reading import reading_options
+
+if TYPE_CHECKING:
+    from graftlm.checking.report import DataReport
+    from graftlm.cli.progress import Progress
 
 KINDS = {"val_split": float, "test_split": float, "max_length": int, "allow_template_mismatch": bool}
 
@@ -20,7 +26,7 @@ KINDS = {"val_split": float, "test_split": float, "max_length": int, "allow_temp
 def settings_options(command: Any) -> Any:
     """The settings of a run that matter here, as ``graftlm train`` takes them."""
     for name in reversed(("model", *PROMPTING, *SPLITTING)):
-        command = _option(name, SETTINGS[name], KINDS.get(name, str) | None)(command)
+        command = setting_option(name, SETTINGS[name], KINDS.get(name, str) | None)(command)
     return command
 
 
@@ -46,29 +52,65 @@ def check(near: float, picture: Path | None, as_json: bool, **flags: Any) -> Non
     With --model also how long rows are in tokens, and what training would cut, leave out or not train on. DATA is split
     as 'graftlm train' with the same flags splits it. Exit code 2 where something must be mended.
     """
-    _refuse(near, picture)
-    from graftlm.checking.check import check_data, unreadable
     from graftlm.cli.progress import Progress
-    from graftlm.contracts.serial import to_json
 
-    from .check_picture import save_picture
-    from .check_report import report_text
-
-    with Progress(quiet=as_json) as live:
-
-        def progress(stage: str, done: int, total: int) -> None:
-            stage = f"{stage}, {done:,} rows" if done and not total else stage
-            live.on_event({"event": "progress", "stage": stage, "done": done, "total": total})
-
-        try:
-            report = check_data(prepared(flags, near), progress)
-        except DataError as error:
-            report = unreadable(flags["data"], error)
-    click.echo(to_json(report) if as_json else report_text(report))
-    if picture is not None and report.rows:
-        save_picture(report, picture)
+    try:
+        _refuse(near, picture)
+        with Progress(quiet=as_json) as live:
+            report = _checked(flags, near, live)
+    except Interrupted:
+        raise
+    except GraftlmError as error:
+        if not (as_json or isinstance(error, DataError)):
+            raise
+        _print(_refused(flags["data"], error), as_json)
+        raise click.exceptions.Exit(error.exit_code) from None
+    _print(report, as_json)
+    if picture is not None:
+        _draw(report, picture)
     if report.verdict == "errors":
         raise click.exceptions.Exit(2)
+
+
+def _checked(flags: Mapping[str, Any], near: float, live: Progress) -> DataReport:
+    from graftlm.checking.check import check_data
+
+    from .check_request import prepared
+
+    def progress(stage: str, done: int, total: int) -> None:
+        stage = f"{stage}, {done:,} rows" if done and not total else stage
+        live.on_event({"event": "progress", "stage": stage, "done": done, "total": total})
+
+    return check_data(prepared(flags, near), progress)
+
+
+def _refused(data: str, error: GraftlmError) -> DataReport:
+    from graftlm.checking.check import refused
+
+    return refused(data, error)
+
+
+def _print(report: DataReport, as_json: bool) -> None:
+    from graftlm.contracts.serial import to_json
+
+    from .check_report import report_text
+
+    click.echo(to_json(report) if as_json else report_text(report))
+
+
+def _draw(report: DataReport, picture: Path) -> None:
+    """Says on the error stream what was done, so that the report stands alone."""
+    from .check_picture import save_picture
+
+    if not report.rows:
+        click.echo("no picture was drawn: there are no rows", err=True)
+        return
+    there = picture.exists()
+    try:
+        save_picture(report, picture)
+    except OSError as error:
+        raise UsageError(f"--picture {picture} cannot be written: {error.strerror or error}") from None
+    click.echo(f"picture written to {picture}" + (" (over the one that was there)" if there else ""), err=True)
 
 
 def _refuse(near: float, picture: Path | None) -> None:
@@ -85,3 +127,6 @@ def _refuse(near: float, picture: Path | None) -> None:
             raise UsageError(f"--picture {picture} must end in .png")
         if not picture.parent.is_dir():
             raise UsageError(f"--picture {picture}: there is no folder {picture.parent}")
+        if picture.is_dir() or not os.access(picture if picture.exists() else picture.parent, os.W_OK):
+            what = "it is a folder" if picture.is_dir() else "this place is read-only for you"
+            raise UsageError(f"--picture {picture} cannot be written: {what}")

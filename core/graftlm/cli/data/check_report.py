@@ -48,7 +48,7 @@ def _facts(report: DataReport) -> list[tuple[str, str]]:
     if contents.capabilities:
         facts.append(("capabilities", ", ".join(f"{name} {count:,}" for name, count in contents.capabilities.items())))
     if samples and not samples.broken:
-        trained = f", {samples.trained_share:.0%} of all tokens trained" if samples.samples else ""
+        trained = f", {samples.trained_share:.0%} of their tokens trained" if samples.samples else ""
         facts += [
             ("model", f"{samples.model}, template {samples.template}, --max-length {samples.max_length:,}"),
             ("samples", f"{samples.samples:,}" + trained),
@@ -88,21 +88,22 @@ def _bars(spread: Distribution) -> str:
 
 def _classes(report: DataReport) -> str:
     assert report.classes is not None
-    shown = list(report.classes.counts.items())[:MOST_CLASSES]
+    from graftlm.checking.wording import quoted
+
+    most = list(report.classes.counts.items())[:MOST_CLASSES]
     names = [name for name, count in report.splits.items() if count]
-    rows = [(answer, *(f"{counts[name]:,}" for name in ("rows", *names))) for answer, counts in shown]
-    left = len(report.classes.counts) - len(shown)
+    rows = [(quoted(answer), *(f"{counts[name]:,}" for name in ("rows", *names))) for answer, counts in most]
+    left = len(report.classes.counts) - len(most)
     return table(rows, ("answer", "rows", *names)) + (f"\nand {left} more" if left else "")
 
 
 def _finding(finding: Finding) -> str:
     most = len(finding.details) if finding.level == "error" else SHOWN
-    lines = [f"  {line}" for line in finding.details[:most]]
-    left = finding.rows - len(lines)
-    if lines and left > 0:
-        lines.append(f"  and {left:,} more")
+    places = finding.details[:most]
+    left = finding.rows - len(places)
+    more = [f"and {left:,} more"] if places and left > 0 else []
     head = click.style(finding.level, fg=COLOURS[finding.level], bold=True)
-    return "\n".join([f"{head}: {finding.message}", *lines])
+    return "\n".join([f"{head}: {finding.message}", *(f"  {line}" for line in (*finding.notes, *places, *more))])
 
 
 def _verdict(report: DataReport) -> str:

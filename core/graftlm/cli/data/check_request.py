@@ -22,9 +22,10 @@ PROMPTING = (
 
 def prepared(flags: Mapping[str, Any], near: float) -> CheckRequest:
     """``DataError`` where the data cannot be read at all, ``UsageError`` and ``ModelError`` for the flags."""
+    from graftlm.checking.chosen_format import format_for
     from graftlm.checking.passes import CheckRequest
     from graftlm.contracts.specs import DataFormat
-    from graftlm.data.conversations import Reading, detect
+    from graftlm.data.conversations import Reading
     from graftlm.planning.data_plan import data_request
     from graftlm.planning.settings import settle
     from graftlm_registry.plugins import registry
@@ -40,16 +41,17 @@ def prepared(flags: Mapping[str, Any], near: float) -> CheckRequest:
         prompting, settings = _prompting(config)
     request = data_request(settings.values)
     if settings["format"] == AUTO:
-        chosen = detect(request.data, list(registry().all(DataFormat)), request.columns)
+        chosen = format_for(request.data, list(registry().all(DataFormat)), request.columns)
     else:
         chosen = registry().get(DataFormat, settings["format"])
     return CheckRequest(data=request, reading=Reading(chosen, request.columns), near=near, prompting=prompting)
 
 
 def _prompting(config: RunConfig) -> tuple[Prompting, Settings]:
+    from graftlm.chat_templates.own import OwnTemplate
     from graftlm.checking.samples import Prompting
+    from graftlm.planning.encoding_plan import max_length, thinks
     from graftlm.planning.prompted_model import prompted_model
-    from graftlm.planning.resolve import _max_length
     from graftlm.planning.settings import settle
     from graftlm_registry.plugins import registry
 
@@ -63,16 +65,16 @@ def _prompting(config: RunConfig) -> tuple[Prompting, Settings]:
         allow_mismatch=bool(said.get("allow_template_mismatch")),
     )
     settings = settle(config, model.description.suggestions)
-    if settings["thinking"] == "on" and not model.template.thinking:
-        raise UsageError(f"--thinking on: the template '{model.template.name}' has no thinking mode")
+    thinks(settings["thinking"], model.template, thoughts=False)  # refuses what cannot be
     prompting = Prompting(
         model=model.description.name,
         template=model.template,
         tokenizer=model.tokenizer,
         problems=model.problems,
-        max_length=_max_length(settings, model.description),
+        max_length=max_length(settings, model.description),
         overlong=settings["overlong"],
         train_on=settings["train_on"],
         thinking=settings["thinking"],
+        added_tokens=OwnTemplate.from_folder(model.description.folder).added_tokens,
     )
     return prompting, settings

@@ -44,6 +44,7 @@ def preview(
     """
     from graftlm.contracts.errors import DataError, UsageError
     from graftlm.data.conversations import read
+    from graftlm.planning.encoding_plan import thinks
     from graftlm.planning.prompted_model import prompted_model
     from graftlm_registry.plugins import registry
 
@@ -52,14 +53,11 @@ def preview(
     if rows < 1:
         raise UsageError("--rows must be at least 1")
     chosen = prompted_model(model, registry(), template=template, offline=offline, allow_mismatch=True)
-    can_think = chosen.template.thinking
-    if thinking == "on" and not can_think:
-        raise UsageError(f"--thinking on: the template '{chosen.template.name}' has no thinking mode")
     inputs = find_inputs(data, split, offline)
     reading = how_to_read(inputs, ReadingOptions(format, columns, split, offline))
-    if thinking == "auto" and can_think:  # as a plan has it: one thought in DATA, and every row is asked to reason
-        thinking = "on" if any(_has_thoughts(row) for row in read(inputs, reading)) else "off"
-    view = View(chosen, train_on, RenderOptions(thinking=can_think and thinking == "on"))
+    asked = thinking == "auto" and chosen.template.thinking  # as a plan has it: one thought in DATA asks every row
+    thoughts = asked and any(isinstance(r, Conversation) and r.has_thoughts for r in read(inputs, reading))
+    view = View(chosen, train_on, RenderOptions(thinking=thinks(thinking, chosen.template, thoughts)))
     picked = _pick(read(inputs, reading), rows, order, seed, view)
     if not picked:
         raise DataError(f"{inputs.reference} has no records")
@@ -90,9 +88,3 @@ def _pick(found: Iterable[Conversation | Fault], count: int, order: str, seed: i
         return len(view.model.tokenizer.encode(view.spans(row)).ids)
 
     return [row for _, _, row in heapq.nlargest(count, ((length(row), -i, row) for i, row in enumerate(rows)))]
-
-
-def _has_thoughts(row: Conversation | Fault) -> bool:
-    return isinstance(row, Conversation) and any(
-        message.role == "assistant" and "</think>" in message.content for message in row.messages
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,11 @@ from .reading import ReadingOptions, find_inputs, how_to_read, reading_options
 if TYPE_CHECKING:
     from graftlm.data.conversations import Reading
     from graftlm.data.inputs import Inputs
-    from graftlm.data.splitting import SplitRule
+    from graftlm.data.splitting import SplitName, SplitRule
 
 RULE = "split.json"
+FRESH = ".new"
+"""Folder in --out where the files are written; one that was killed leaves it there."""
 PARTED = "with an answer of another class: leave one of them out, or split without --stratify"
 
 
@@ -71,7 +74,7 @@ def _fresh(out: Path) -> Iterator[Path]:
     from graftlm.contracts.errors import DataError
 
     made = next((path for path in reversed((out, *out.parents)) if not path.exists()), None)
-    fresh = out / ".new"
+    fresh = out / FRESH
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         fresh.mkdir(parents=True)
@@ -89,7 +92,7 @@ def _fresh(out: Path) -> Iterator[Path]:
 def _refuse_full(out: Path) -> None:
     from graftlm.contracts.errors import UsageError
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(path.name != FRESH for path in out.iterdir())):
         raise UsageError(f"--out {out} is there already and holds no {RULE}: give a new folder")
 
 
@@ -134,12 +137,12 @@ def _write(inputs: Inputs, reading: Reading, rule: SplitRule, folder: Path) -> d
     from graftlm.contracts.conversation import Conversation
     from graftlm.contracts.errors import DataError
     from graftlm.data.containers.writing import open_writer
-    from graftlm.data.conversations import Fault, Faults, read_both
+    from graftlm.data.conversations import Faults, read_both
     from graftlm.data.splitting import NAMES, class_of, fingerprint, membership
 
     counts: dict[str, Counter[str]] = {name: Counter() for name in NAMES}
     faults = Faults()
-    sides: dict[int, str] = {}  # only thresholds by class can part rows that are asked the same
+    sides = _Sides()
     with ExitStack() as stack:
         writers = {name: stack.enter_context(open_writer(folder / f"{name}.jsonl")) for name in NAMES}
         for row, record in read_both(inputs, reading):
@@ -147,9 +150,8 @@ def _write(inputs: Inputs, reading: Reading, rule: SplitRule, folder: Path) -> d
                 faults.add(row)
                 continue
             name = membership(row, rule)
-            if rule.classes and sides.setdefault(fingerprint(row), name) != name:
-                faults.add(Fault(row.source, f"the same is asked in {sides[fingerprint(row)]}, {PARTED}"))
-                continue
+            if rule.classes:  # nothing else can part rows that are asked the same
+                sides.add(fingerprint(row), name)
             label = class_of(row)
             counts[name][label if label in rule.classes else ""] += 1
             try:
@@ -159,7 +161,44 @@ def _write(inputs: Inputs, reading: Reading, rule: SplitRule, folder: Path) -> d
         faults.check()
         if not any(counts.values()):
             raise DataError(f"{inputs.reference} has no records")
+        if parted := sides.parted():
+            _refuse_parted(inputs, reading, rule, parted)
     return counts
+
+
+class _Sides:
+    """Which splits a fingerprint is in, at 8 bytes a row."""
+
+    def __init__(self) -> None:
+        self._parts: list[dict[SplitName, array[int]]] = [{} for _ in range(256)]
+
+    def add(self, place: int, name: SplitName) -> None:
+        self._parts[place >> 56].setdefault(name, array("Q")).append(place)
+
+    def parted(self) -> set[int]:
+        """The fingerprints in several splits; of each part of them, since a set takes ten times the room."""
+        found: set[int] = set()
+        for part in self._parts:
+            seen: set[int] = set()
+            for places in map(set, part.values()):
+                found |= seen & places
+                seen |= places
+        return found
+
+
+def _refuse_parted(inputs: Inputs, reading: Reading, rule: SplitRule, parted: set[int]) -> None:
+    """``DataError`` with the rows that ask what one of another split does: a second look, which finds their places."""
+    from graftlm.contracts.errors import DataError
+    from graftlm.data.conversations import Fault, Faults, read, strict
+    from graftlm.data.splitting import fingerprint, membership
+
+    faults, first = Faults(), dict[int, str]()
+    for row in strict(read(inputs, reading)):
+        place, name = fingerprint(row), membership(row, rule)
+        if place in parted and first.setdefault(place, name) != name:
+            faults.add(Fault(row.source, f"the same is asked in {first[place]}, {PARTED}"))
+    faults.check()
+    raise DataError(f"{inputs.reference} changed while it was read: start again")
 
 
 def _report(counts: dict[str, Counter[str]], rule: SplitRule, out: Path, again: bool) -> str:

@@ -11,6 +11,7 @@ from itertools import groupby
 import click
 
 from graftlm.cli.tables import table
+from graftlm.cli.terminal import visible
 from graftlm.contracts.conversation import Conversation, RenderOptions, Span
 from graftlm.contracts.errors import DataError
 from graftlm.encoding.rendering import render
@@ -62,11 +63,8 @@ class View:
 
     def spans(self, conversation: Conversation) -> Sequence[Span]:
         """``DataError`` with the place where the template cannot say what the row says."""
-        template = self.model.template
         try:
-            if conversation.uses_tools and not template.tools:
-                raise DataError(f"it has tools, and the template '{template.name}' has no form for them")
-            return render(template, conversation, self.options, self.train_on)
+            return render(self.model.template, conversation, self.options, self.train_on)
         except DataError as error:
             raise DataError(f"{conversation.source}: {error}") from None
 
@@ -88,11 +86,12 @@ def _coloured(tokens: Sequence[ShownToken]) -> str:
     out = []
     for i, token in enumerate(tokens):
         style = STYLES["trained" if token.trained else "control" if token.control else "prompt"][i % 2]
-        text = click.style(token.text, underline=token.control or None, **style)  # type: ignore[arg-type]
+        text = click.style(visible(token.text), underline=token.control or None, **style)  # type: ignore[arg-type]
         out.append(text)
     return "".join(out)
 
 
 def _bracketed(tokens: Sequence[ShownToken]) -> str:
     runs = ((trained, "".join(t.text for t in run)) for trained, run in groupby(tokens, key=lambda t: t.trained))
-    return "".join(f"⟦{text}⟧" if trained else text for trained, text in runs)
+    whole = "".join(f"⟦{text}⟧" if trained else text for trained, text in runs)
+    return visible(whole) if sys.stdout.isatty() else whole

@@ -11,6 +11,7 @@ import msgspec
 from graftlm.contracts.errors import DataError
 from graftlm.contracts.specs import Record
 
+from .lines import lines_of
 from .opening import BOM
 from .reading import Found
 
@@ -23,7 +24,7 @@ _fast = msgspec.json.Decoder().decode
 
 def read_lines(stream: IO[bytes], label: str) -> Iterator[Found]:
     """A record, or a ``DataError``, for every line that is not blank."""
-    for number, line in enumerate(stream, 1):
+    for number, line in enumerate(lines_of(stream, label), 1):
         if number == 1:
             line = line.removeprefix(BOM)
         if line.strip():

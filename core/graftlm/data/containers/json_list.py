@@ -12,13 +12,14 @@ from typing import IO, Any
 from graftlm.contracts.errors import DataError
 
 from .json_lines import NOT_UTF8, TOO_DEEP, TOO_LONG, as_record, read_lines
+from .lines import LONGEST, OVERLONG
 from .opening import BOM
 from .reading import Found
 
 CHUNK = 1 << 20
 HEAD = 1 << 16
 """Bytes that tell a list from lines."""
-LONGEST = 16
+CUT = 16
 """Characters of the longest thing that can be cut in two and is no string: an escaped surrogate pair has 12."""
 WRAPPER = re.compile(
     rb'\s*\{\s*"(data|rows|records|examples|samples|items|instances|train)"\s*:\s*(\[)\s*[{\]]', re.DOTALL
@@ -89,7 +90,7 @@ def _element(window: Window) -> Any:
         try:
             value, end = _decode(window.text, window.at)
         except json.JSONDecodeError as error:
-            cut = error.pos >= len(window.text) - LONGEST or error.msg.startswith("Unterminated string")
+            cut = error.pos >= len(window.text) - CUT or error.msg.startswith("Unterminated string")
             if cut and window.more():
                 continue
             window.at = error.pos
@@ -99,7 +100,7 @@ def _element(window: Window) -> Any:
         except ValueError:
             raise window.error(TOO_LONG) from None
         # An object or a list that decodes is whole; a number may go on.
-        if end > len(window.text) - LONGEST and not isinstance(value, dict | list) and window.more():
+        if end > len(window.text) - CUT and not isinstance(value, dict | list) and window.more():
             continue
         window.at = end
         return value
@@ -120,17 +121,20 @@ class Window:
 
     def more(self) -> bool:
         """Drop what was read and read on, doubling what is left so that a long record costs no more than its length;
-        False at the end.
+        False at the end. ``DataError`` where too much is left.
         """
         if self._broken:
             self.at = len(self.text)
             raise self.error(NOT_UTF8)
         if self._ended:
             return False
+        left = len(self.text) - self.at
+        if left > LONGEST:
+            raise self.error(f"a record {OVERLONG}")
         self._column = self.column() - 1
         self.place()
         self.text, self.at, self._counted = self.text[self.at :], 0, 0
-        data = self._stream.read(max(self._chunk, len(self.text)))
+        data = self._stream.read(max(self._chunk, min(left, LONGEST + 1 - left)))
         self._ended = not data
         try:
             self.text += self._decoder.decode(data, final=self._ended)

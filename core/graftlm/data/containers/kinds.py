@@ -33,6 +33,7 @@ BESIDE = {
     "license.txt",
     "readme.txt",
     "requirements.txt",
+    "split.json",
     "state.json",
 }
 """What stands beside the data in a folder and is none."""

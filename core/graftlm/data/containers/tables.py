@@ -12,6 +12,7 @@ from typing import Any
 from graftlm.contracts.errors import DataError
 
 from .json_lines import NOT_UTF8
+from .lines import lines_of
 from .reading import Found
 
 LONGEST_FIELD = 1 << 24
@@ -35,7 +36,8 @@ def read_table(stream: io.BufferedReader[Any], label: str, delimiter: str) -> It
 def _rows(text: io.TextIOWrapper, label: str, delimiter: str) -> Iterator[Found]:
     csv.field_size_limit(LONGEST_FIELD)
     blank, first = 0, ""
-    for first in text:
+    lines = lines_of(text, label)
+    for first in lines:
         if first.strip():
             break
         blank += 1
@@ -44,7 +46,7 @@ def _rows(text: io.TextIOWrapper, label: str, delimiter: str) -> Iterator[Found]
     bare = QUOTED.sub("", first)
     if delimiter == "," and ";" in bare and "," not in bare:
         delimiter = ";"  # as spreadsheets write it where the comma is the decimal mark
-    rows = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
+    rows = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
         place = f"{label}:{blank + rows.line_num + 1}"
