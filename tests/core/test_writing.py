@@ -17,10 +17,10 @@ from conftest import Said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graftlm.cli.data.split import _Sides
 from graftlm.contracts.errors import DataError, UsageError
 from graftlm.data.containers import read_records
 from graftlm.data.containers.writing import open_writer
+from graftlm.data.split_files import Sides
 from graftlm.data.splitting import NAMES
 
 quick = settings(max_examples=60, deadline=None, database=None)
@@ -236,7 +236,7 @@ def test_all_parted_rows_are_told_with_their_places(
 def test_parted_rows_are_found_as_a_set_would_find_them() -> None:
     rng = random.Random(4)
     rows = [(rng.choice((i, i * 2**48 + 5)), rng.choice(NAMES)) for i in rng.choices(range(2**16), k=5000)]
-    sides, known = _Sides(), dict[int, set[str]]()
+    sides, known = Sides(), dict[int, set[str]]()
     for place, name in rows:
         sides.add(place, name)
         known.setdefault(place, set()).add(name)

@@ -78,10 +78,11 @@ def refused(reference: str, error: GraftlmError) -> DataReport:
         unused=(),
         oddities=OddityCounts().counted(),
     )
-    kind, message = "unreadable", "the data cannot be read"
+    found = Finding(level="error", kind="unreadable", message="the data cannot be read", details=lines)
     if not isinstance(error, DataError):
-        kind, message = type(error).__name__.removesuffix("Error").lower(), "it cannot be checked like this"
-    return _with(report, (Finding(level="error", kind=kind, message=message, details=lines),))
+        kind = type(error).__name__.removesuffix("Error").lower()
+        found = Finding(level="error", kind=kind, message=lines[0], details=lines[1:])
+    return _with(report, (found,))
 
 
 def _with(report: DataReport, found: tuple[Finding, ...]) -> DataReport:

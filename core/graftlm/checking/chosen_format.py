@@ -86,7 +86,11 @@ def _taking_no_others(chosen: DataFormat, formats: Sequence[DataFormat]) -> Data
         reason = reason_against(record)
         if reason:
             raise DataError(reason)
-        check(chosen.parse(record))  # says what is missing
-        raise DataError(f"it has {', '.join(record) or 'no fields'}")
+        fields = ", ".join(record) or "no fields"
+        try:
+            check(chosen.parse(record))  # says what is missing
+        except DataError as error:
+            raise DataError(f"{error} (it has {fields})") from None
+        raise DataError(f"it has {fields}")
 
     return replace(chosen, parse=parse)

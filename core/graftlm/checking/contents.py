@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from graftlm.contracts.conversation import Conversation
 
 from .distributions import Distribution, Tally
+from .oddities import THOUGHT
 
-THOUGHT = "</think>"
 MOST_CAPABILITIES = 200
 
 

@@ -20,7 +20,7 @@ class OnePiece:
     ) -> None:
         self._template, self._tokenizer = template, tokenizer
         self._options = RenderOptions(thinking=thinking)
-        longest_first = sorted((token for token in added_tokens if token.strip()), key=len, reverse=True)
+        longest_first = sorted((token for token in added_tokens if token.strip()), key=lambda t: (-len(t), t))
         self._tokens = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def typed(self, conversation: Conversation) -> str:

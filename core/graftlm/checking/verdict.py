@@ -23,8 +23,8 @@ def findings(report: DataReport, request: CheckRequest) -> tuple[Finding, ...]:
     template = request.prompting.template if request.prompting else None
     found = [
         *_unreadable(report), *_missing(report, request), *on_leaks(report), *on_samples(report.samples),
-        *on_fields(report, bool(request.data.columns)), *on_turns(report, template), *on_answers(report),
-        *on_repeats(report), *on_words(report),
+        *on_turns(report, template), *on_fields(report, bool(request.data.columns)), *on_answers(report),
+        *on_repeats(report), *on_words(report), *_held(report, request),
     ]  # fmt: skip
     return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
 
@@ -59,9 +59,13 @@ def _missing(report: DataReport, request: CheckRequest) -> Iterator[Finding]:
             yield Finding(level="error", kind="no-rows", message=f"{report.data} has no rows")
     elif not splits["train"]:
         yield Finding(level="error", kind="no-rows", message=_all_kept(report, request))
-    rule = data.effective_rule
+
+
+def _held(report: DataReport, request: CheckRequest) -> Iterator[Finding]:
+    """Splits that stay empty."""
+    rule = request.data.effective_rule
     for name, share in (("validation", rule.validation), ("test", rule.test)):
-        if share and splits["train"] and not splits[name]:
+        if share and report.splits["train"] and not report.splits[name]:
             yield Finding(
                 level="warning",
                 kind="no-held-rows",

@@ -42,8 +42,8 @@ def on_samples(samples: Samples | None) -> Iterator[Finding]:
         yield Finding(
             level="warning",
             kind="typed-tokens",
-            message=f"{rows_have(samples.typed.rows, 'holds', 'hold')} the text of control tokens of {samples.model}: "
-            "they stay words (turns that were rendered before would be trained as words)",
+            message=f"{rows_have(samples.typed.rows, 'holds', 'hold')} the text of control tokens of {samples.model}, "
+            f"such as {samples.typed.first[0].rpartition(': ')[2]}: it stays words (were the turns rendered before?)",
             rows=samples.typed.rows,
             details=samples.typed.first,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +14,11 @@ import click
 from .reading import ReadingOptions, find_inputs, how_to_read, reading_options
 
 if TYPE_CHECKING:
-    from graftlm.data.conversations import Reading
-    from graftlm.data.inputs import Inputs
-    from graftlm.data.splitting import SplitName, SplitRule
+    from graftlm.data.splitting import SplitRule
 
 RULE = "split.json"
 FRESH = ".new"
 """Folder in --out where the files are written; one that was killed leaves it there."""
-PARTED = "with an answer of another class: leave one of them out, or split without --stratify"
 
 
 @click.command()
@@ -42,6 +38,7 @@ def split(
     thresholds: give the grown DATA and the same --out again, and it is split by the same ones.
     """
     from graftlm.contracts.errors import UsageError
+    from graftlm.data.split_files import choose_rule, write_split_files
     from graftlm.data.split_rule import read_rule, rule_json
 
     inputs = find_inputs(data, split, offline)
@@ -55,9 +52,10 @@ def split(
         _refuse_another(rule, val_split, test_split, stratify, out)
     else:
         _refuse_full(out)
-        rule = _rule(inputs, reading, val_split, test_split, stratify)
+        val, test = (0.1 if share is None else share for share in (val_split, test_split))
+        rule = choose_rule(inputs, reading, val, test, stratify)
     with _fresh(out) as fresh:
-        counts = _write(inputs, reading, rule, fresh)
+        counts = write_split_files(inputs, reading, rule, fresh)
         (fresh / RULE).write_bytes(rule_json(rule))
         for name in counts:
             if not counts[name]:
@@ -111,94 +109,6 @@ def _refuse_another(rule: SplitRule, val: float | None, test: float | None, stra
             f"{out / RULE} keeps how this data was split, and {' and '.join(other)} would split it otherwise: "
             "leave it out, or give a new --out"
         )
-
-
-def _rule(inputs: Inputs, reading: Reading, val: float | None, test: float | None, stratify: bool) -> SplitRule:
-    from graftlm.contracts.errors import UsageError
-    from graftlm.data.conversations import read, strict
-    from graftlm.data.splitting import SplitRule, class_of, fingerprint, stratified
-
-    val, test = 0.1 if val is None else val, 0.1 if test is None else test
-    if not (0 <= val <= 0.9 and 0 <= test <= 0.9 and val + test < 1):
-        raise UsageError("--val-split and --test-split must be between 0 and 0.9, and together less than 1")
-    if not stratify:
-        return SplitRule(validation=val, test=test)
-    rows = ((fingerprint(row), class_of(row)) for row in strict(read(inputs, reading)))
-    rule = stratified(rows, val, test)
-    if not rule.classes:
-        raise UsageError("--stratify is for answers that are few and repeated, and here every answer stands once")
-    return rule
-
-
-def _write(inputs: Inputs, reading: Reading, rule: SplitRule, folder: Path) -> dict[str, Counter[str]]:
-    """Write each split's records and count its rows by class; ``DataError`` where equal rows would be parted."""
-    from contextlib import ExitStack
-
-    from graftlm.contracts.conversation import Conversation
-    from graftlm.contracts.errors import DataError
-    from graftlm.data.containers.writing import open_writer
-    from graftlm.data.conversations import Faults, read_both
-    from graftlm.data.splitting import NAMES, class_of, fingerprint, membership
-
-    counts: dict[str, Counter[str]] = {name: Counter() for name in NAMES}
-    faults = Faults()
-    sides = _Sides()
-    with ExitStack() as stack:
-        writers = {name: stack.enter_context(open_writer(folder / f"{name}.jsonl")) for name in NAMES}
-        for row, record in read_both(inputs, reading):
-            if not isinstance(row, Conversation):
-                faults.add(row)
-                continue
-            name = membership(row, rule)
-            if rule.classes:  # nothing else can part rows that are asked the same
-                sides.add(fingerprint(row), name)
-            label = class_of(row)
-            counts[name][label if label in rule.classes else ""] += 1
-            try:
-                writers[name].write(record)
-            except DataError as error:
-                raise DataError(f"{row.source}: {error}") from None
-        faults.check()
-        if not any(counts.values()):
-            raise DataError(f"{inputs.reference} has no records")
-        if parted := sides.parted():
-            _refuse_parted(inputs, reading, rule, parted)
-    return counts
-
-
-class _Sides:
-    """Which splits a fingerprint is in, at 8 bytes a row."""
-
-    def __init__(self) -> None:
-        self._parts: list[dict[SplitName, array[int]]] = [{} for _ in range(256)]
-
-    def add(self, place: int, name: SplitName) -> None:
-        self._parts[place >> 56].setdefault(name, array("Q")).append(place)
-
-    def parted(self) -> set[int]:
-        """The fingerprints in several splits; of each part of them, since a set takes ten times the room."""
-        found: set[int] = set()
-        for part in self._parts:
-            seen: set[int] = set()
-            for places in map(set, part.values()):
-                found |= seen & places
-                seen |= places
-        return found
-
-
-def _refuse_parted(inputs: Inputs, reading: Reading, rule: SplitRule, parted: set[int]) -> None:
-    """``DataError`` with the rows that ask what one of another split does: a second look, which finds their places."""
-    from graftlm.contracts.errors import DataError
-    from graftlm.data.conversations import Fault, Faults, read, strict
-    from graftlm.data.splitting import fingerprint, membership
-
-    faults, first = Faults(), dict[int, str]()
-    for row in strict(read(inputs, reading)):
-        place, name = fingerprint(row), membership(row, rule)
-        if place in parted and first.setdefault(place, name) != name:
-            faults.add(Fault(row.source, f"the same is asked in {first[place]}, {PARTED}"))
-    faults.check()
-    raise DataError(f"{inputs.reference} changed while it was read: start again")
 
 
 def _report(counts: dict[str, Counter[str]], rule: SplitRule, out: Path, again: bool) -> str:

@@ -55,7 +55,8 @@ def open_writer(path: Path) -> Iterator[Writer]:
                 stream.close()
                 _kept(file, temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only place says so even of what is not there
+            temporary.unlink()
 
 
 class _Explaining:
