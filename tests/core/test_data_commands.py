@@ -667,3 +667,12 @@ def test_a_mixture_of_tools_texts_and_tables(run: Run, tmp_path: Path) -> None:
     texts[1].write_text("One text.\n\nAnother one.\n")
     assert run("data", "mix", *texts, "--rows", "10", "--out", tmp_path / "t.jsonl").code == 0
     assert all(row.is_document for row in conversations(tmp_path / "t.jsonl"))
+
+
+def test_convert_names_the_fields_that_nobody_reads(
+    run: Callable[..., Said], write_rows: Callable[[str, Sequence[Any]], Path], tmp_path: Path
+) -> None:
+    rows = [{"instruction": f"q {i}", "output": "a", "weird": "x"} for i in range(3)]
+    said = run("data", "convert", write_rows("d.jsonl", rows), "--as", "openai", "--out", tmp_path / "o.jsonl")
+    assert said.code == 0
+    assert "not written, since alpaca does not read them: weird (3 rows)" in said.err

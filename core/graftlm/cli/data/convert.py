@@ -11,6 +11,7 @@ import click
 from .reading import ReadingOptions, find_inputs, how_to_read, reading_options
 
 if TYPE_CHECKING:
+    from graftlm.checking.fields import FieldUse
     from graftlm.contracts.specs import DataFormat
     from graftlm.data.conversations import Reading
     from graftlm.data.inputs import Inputs
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 )
 @reading_options
 def convert(data: str, target: str, out: Path, format: str, columns: str, split: str, offline: bool) -> None:
-    """Write DATA in another format. What the format cannot say is refused, never dropped."""
+    """Write DATA in another format. What the format cannot say is refused, never dropped; fields that DATA's own format
+    does not read are named.
+    """
+    from graftlm.checking.fields import FieldUse
     from graftlm.contracts.errors import DataError, UsageError
     from graftlm.contracts.specs import DataFormat
     from graftlm.data.containers.writing import open_writer
@@ -39,10 +43,10 @@ def convert(data: str, target: str, out: Path, format: str, columns: str, split:
         raise UsageError(f"the format '{wanted.name}' can be read, not written: choose one of {writable}")
     inputs = find_inputs(data, split, offline)
     reading = how_to_read(inputs, ReadingOptions(format, columns, split, offline))
-    rows = 0
+    rows, use = 0, FieldUse(reading.data_format)
     with open_writer(out) as writer:
         columns_of_all = _fields(inputs, reading, wanted, out)
-        for record, source in _records(inputs, reading, wanted):
+        for record, source in _records(inputs, reading, wanted, use):
             try:
                 writer.write(columns_of_all | record)
             except DataError as error:
@@ -51,17 +55,24 @@ def convert(data: str, target: str, out: Path, format: str, columns: str, split:
         if not rows:
             raise DataError(f"{inputs.reference} has no records")
     click.echo(f"{rows} rows of {reading.data_format.name} written to {out} as {wanted.name}")
+    unread = ", ".join(f"{field.name} ({field.rows} rows)" for field in use.unused())
+    if unread:
+        click.echo(f"Warning: not written, since {reading.data_format.name} does not read them: {unread}", err=True)
 
 
-def _records(inputs: Inputs, reading: Reading, wanted: DataFormat) -> Iterator[tuple[dict[str, Any], str]]:
+def _records(
+    inputs: Inputs, reading: Reading, wanted: DataFormat, use: FieldUse | None = None
+) -> Iterator[tuple[dict[str, Any], str]]:
     """Each row as the format writes it, and its place; ``DataError`` with the first faults together."""
     from graftlm.contracts.conversation import Conversation
     from graftlm.contracts.errors import DataError
-    from graftlm.data.conversations import Fault, Faults, read
+    from graftlm.data.conversations import Fault, Faults, read_both
 
     assert wanted.write is not None
     faults = Faults()
-    for row in read(inputs, reading):
+    for row, given in read_both(inputs, reading):
+        if use is not None:
+            use.add(given, row)
         if not isinstance(row, Conversation):
             faults.add(row)
             continue
