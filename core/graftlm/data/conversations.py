@@ -17,7 +17,7 @@ from graftlm.contracts.specs import DataFormat, Record
 from .columns import Columns, mapped
 from .containers import read_records
 from .inputs import DataFile, Inputs
-from .refusals import reason_against, refusal
+from .refusals import columns_meant, reason_against, refusal
 from .rows import content
 
 LOOKED_AT = 20
@@ -91,10 +91,11 @@ def _unknown(record: Record, formats: Sequence[DataFormat]) -> str:
     if reason := reason_against(record):
         return reason
     known = "; ".join(f"{f.name} ({f.summary})" for f in formats)
-    return (
-        f"a record of no known format, with {', '.join(record) or 'no fields'}. Known formats: {known}. "
-        "--columns FIELD=COLUMN,… reads the columns of a table as the fields of a format"
-    )
+    unknown = f"a record of no known format, with {', '.join(record) or 'no fields'}"
+    if columns := columns_meant(record, formats):
+        return f"{unknown}: say what its columns are, such as with {columns}. Known formats: {known}"
+    how = "--columns FIELD=COLUMN,… reads the columns of a table as the fields of a format"
+    return f"{unknown}. Known formats: {known}. {how}"
 
 
 def _nothing(inputs: Inputs, columns: Columns, formats: Sequence[DataFormat]) -> DataFormat:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from graftlm.contracts.specs import Record
+from graftlm.contracts.specs import DataFormat, Record
 
 PREFERENCES = (
     ("chosen", "rejected"),
@@ -18,6 +18,8 @@ PREFERENCES = (
     ("response_a", "response_b"),
 )
 JUDGED = ("kto_tag", "label")
+ANSWER = (("completion",), ("prompt", "response"), ("query", "response"))
+"""Fields beside which a ``label`` judges an answer."""
 MEDIA = {
     "images": re.compile(r"(input_)?images?(_(url|path|file|bytes|base64|data)s?)?|pixel_values", re.IGNORECASE),
     "videos": re.compile(r"(input_)?videos?(_(url|path|file|bytes|base64|data)s?)?", re.IGNORECASE),
@@ -36,6 +38,8 @@ ANSWERED = (
     "label_text", "label_name", "label", "labels", "class", "sentiment", "category", "summary", "highlights", "target",
     "response", "answer", "output", "completion",
 )  # fmt: skip
+KEPT = ("system", "system_prompt", "history", "context", "tools", "functions", "capability")
+"""What changes what is asked or how it counts, and would be lost if --columns did not name it."""
 
 
 def refusal(record: Record) -> str:
@@ -64,6 +68,43 @@ def reason_against(record: Record) -> str:
     return ""
 
 
+def columns_meant(record: Record, formats: Sequence[DataFormat]) -> str:
+    """For a record that no format recognises, and ``reason_against`` says nothing of: the --columns that may be meant,
+    where its names are a format's but for case, or where it has two texts; empty otherwise.
+    """
+    lower: dict[str, str] = {}
+    for name in record:
+        lower.setdefault(name.lower(), name)
+    renamed = {low: record[name] for low, name in lower.items()}
+    if refusal(renamed) or any("," in name for name in record):  # a comma ends a column's name in --columns
+        return ""
+    fitting = [f for f in formats if f.recognises(renamed)]
+    if len(fitting) == 1:
+        known = (*fitting[0].fields, *KEPT)
+        return _columns(*((low, name) for low, name in lower.items() if low in known))
+    texts = [name for name, value in record.items() if isinstance(value, str) and name.lower() not in KEPT]
+    if len(texts) > 2:
+        texts = [name for name in texts if name.lower() not in NUMBERS and not record[name].strip().isdigit()]
+    if len(texts) != 2:
+        return ""
+    kept = ((low, name) for low, name in lower.items() if low in KEPT and record[name])
+    return _columns(("input", texts[0]), ("output", texts[1]), *kept)
+
+
+NUMBERS = ("id", "idx", "index", "no", "nr", "number")
+"""Columns that tell rows apart."""
+
+
+def _columns(*named: tuple[str, str]) -> str:
+    return "--columns " + ",".join(f"{field}={column}" for field, column in named)
+
+
+def _columns_of(record: Record, *named: tuple[str, str]) -> str:
+    """``--columns`` that reads fields from columns, and keeps what else the record has to say."""
+    taken = {column for _, column in named}
+    return _columns(*named, *((name, name) for name in KEPT if record.get(name) and name not in taken))
+
+
 @lru_cache(maxsize=256)
 def _odd(names: tuple[str, ...]) -> bool:
     """Whether a record with these fields may be refused; most records of a file have the same ones."""
@@ -86,15 +127,16 @@ def _preference(record: Record) -> str:
         if _there(record, good, bad):
             what = f"it compares two answers ('{good}' and '{bad}'), and graftlm trains on one"
             if isinstance(record[good], list):
-                return f"{what}: choose the better one, such as with --columns messages={good}"
+                return f"{what}: choose the better one, such as with {_columns_of(record, ('messages', good))}"
             asked = next((name for name in ASKED if isinstance(record.get(name), str)), "prompt")
-            return f"{what}: choose the better one, such as with --columns input={asked},output={good}"
+            columns = _columns_of(record, ("input", asked), ("output", good))
+            return f"{what}: choose the better one, such as with {columns}"
     return ""
 
 
 def _judged(record: Record) -> str:
     for name in JUDGED:
-        if isinstance(record.get(name), bool) and (name == "kto_tag" or _there(record, "completion")):
+        if isinstance(record.get(name), bool) and (name == "kto_tag" or any(_there(record, *p) for p in ANSWER)):
             return (
                 f"it says whether an answer is good ('{name}'), and graftlm trains on good ones alone: "
                 f"keep the records where '{name}' is true, and leave the field out"
@@ -140,7 +182,7 @@ def _turns(record: Record) -> str:
             return f"'{name}' must be a list of turns, each an object that says who speaks, and the words"
         if isinstance(first, Mapping) and name not in KNOWN_TURNS:
             meant = "conversations" if "from" in first else "messages"
-            return f"its turns stand in '{name}': say so with --columns {meant}={name}"
+            return f"its turns stand in '{name}': say so with {_columns_of(record, (meant, name))}"
     return ""
 
 
@@ -162,4 +204,5 @@ def _table(record: Record) -> str:
     answered = next((name for name in ANSWERED if record.get(name) is not None), "")
     if not asked or not answered:
         return ""
-    return f"it is a table: name its question and its answer, such as with --columns input={asked},output={answered}"
+    columns = _columns_of(record, ("input", asked), ("output", answered))
+    return f"it is a table: name its question and its answer, such as with {columns}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graftlm.api import Conversation, DataError, DataFormat, Message, Record, hookimpl
+from graftlm.api import Conversation, DataFormat, Message, Record, hookimpl
 
-from .fields import TOOLS, is_alpaca, one_pair, refuse, rounds, system_text, text
+from .fields import TOOLS, history, is_alpaca, one_pair, refuse, rounds, system_text, text
 
 
 def recognises(record: Record) -> bool:
@@ -18,34 +18,20 @@ def parse(record: Record) -> Conversation:
     refuse(record, *TOOLS)
     one_pair(record, ("instruction", "output"), ("input", "output"))
     system = system_text(record)
-    messages = [Message("system", system)] if system else []
-    for question, answer in _history(record):
-        messages += [Message("user", question), Message("assistant", answer)]
+    messages = ([Message("system", system)] if system else []) + history(record)
     instruction, more = text(record, "instruction"), text(record, "input")
     question = f"{instruction}\n{more}" if instruction and more else instruction or more
     return Conversation((*messages, Message("user", question), Message("assistant", text(record, "output"))))
 
 
-def _history(record: Record) -> list[tuple[str, str]]:
-    history = record.get("history")
-    if history is None:
-        return []
-    if not isinstance(history, list | tuple) or not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(turn, str) for turn in pair)
-        for pair in history
-    ):
-        raise DataError("'history' must be a list of [question, answer] pairs")
-    return [(question, answer) for question, answer in history]
-
-
 def write(conversation: Conversation) -> Record:
     """The inverse of ``parse``: earlier rounds become ``history``."""
-    system, (*history, (question, answer)) = rounds(conversation, "alpaca")
+    system, (*earlier, (question, answer)) = rounds(conversation, "alpaca")
     record: dict[str, object] = {"instruction": question, "input": "", "output": answer}
     if system:
         record["system"] = system
-    if history:
-        record["history"] = [list(pair) for pair in history]
+    if earlier:
+        record["history"] = [list(pair) for pair in earlier]
     return record
 
 

@@ -7,10 +7,22 @@ from typing import Any
 
 from graftlm.api import Conversation, DataError, Message, Record
 
-PAIRS = (("input", "output"), ("prompt", "completion"), ("instruction", "response"), ("question", "answer"))
+PAIRS = (
+    ("input", "output"),
+    ("prompt", "completion"),
+    ("instruction", "response"),
+    ("question", "answer"),
+    ("prompt", "response"),
+    ("query", "response"),
+    ("content", "summary"),
+)
 """Names of a question and its answer."""
+BESIDE_TURNS = PAIRS[4:]
+"""Those that say nothing of a record that holds turns too: they may be its title, or a summary of it."""
 
 TOOLS = ("tools", "functions")
+KEPT = ("system", "system_prompt", "history", "context", *TOOLS)
+"""What changes what is asked, and would be lost if --columns did not name it."""
 
 
 def holds(record: Record, *names: str) -> bool:
@@ -37,10 +49,23 @@ def pairs_in(record: Record) -> list[tuple[str, str]]:
 def one_pair(record: Record, mine: tuple[str, str], *taken: tuple[str, str]) -> None:
     """``DataError`` where fields other than ``mine``, and ``taken`` with them, hold a question and its answer."""
     others = [pair for pair in pairs_in(record) if pair not in (mine, *taken) and holds(record, *pair)]
-    if others:
-        found = " and ".join("/".join(pair) for pair in (mine, *others))
-        first = f"--columns input={mine[0]},output={mine[1]}"
-        raise DataError(f"it has {found}: say which are the question and its answer, such as with {first}")
+    if not others:
+        return
+    lacking = [name for name in mine if name not in record]
+    if lacking:
+        first, (asked, answered) = " and no ".join(map(repr, lacking)), others[0]
+        columns = columns_of(record, (mine[0], asked), (mine[1], answered))
+        raise DataError(f"there is no {first}, and it has {asked}/{answered}: choose --format pairs, or {columns}")
+    found = " and ".join("/".join(pair) for pair in (mine, *others))
+    columns = columns_of(record, ("input", mine[0]), ("output", mine[1]))
+    raise DataError(f"it has {found}: say which are the question and its answer, such as with {columns}")
+
+
+def columns_of(record: Record, *named: tuple[str, str]) -> str:
+    """``--columns`` that reads fields from columns, and keeps what else the record has to say."""
+    columns = {column for _, column in named}
+    kept = [(name, name) for name in KEPT if record.get(name) and name not in columns]
+    return "--columns " + ",".join(f"{field}={column}" for field, column in (*named, *kept))
 
 
 def kind(value: Any) -> str:
@@ -76,6 +101,19 @@ def system_text(record: Record) -> str:
     if system and prompt and system != prompt:
         raise DataError("'system' and 'system_prompt' differ: leave one out")
     return system or prompt
+
+
+def history(record: Record) -> list[Message]:
+    """The turns of ``history``, a list of earlier [question, answer] pairs; a table has the empty text for none."""
+    given = record.get("history")
+    if given is None or given == "":
+        return []
+    if not isinstance(given, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(turn, str) for turn in pair)
+        for pair in given
+    ):
+        raise DataError("'history' must be a list of [question, answer] pairs")
+    return [turn for question, answer in given for turn in (Message("user", question), Message("assistant", answer))]
 
 
 def refuse(record: Record, *names: str) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from graftlm.api import Conversation, DataError, DataFormat, Message, Record, hookimpl
 
 from .fields import (
+    BESIDE_TURNS,
     PAIRS,
     TOOLS,
+    history,
     is_alpaca,
     one_pair,
     pairs_in,
-    plain_turns,
     refuse,
     rounds,
     system_text,
@@ -22,11 +23,16 @@ from .fields import (
 
 
 def recognises(record: Record) -> bool:
-    return bool(pairs_in(record)) and not is_alpaca(record)
+    if is_alpaca(record):
+        return False
+    turns = isinstance(record.get("messages"), list) or isinstance(record.get("conversations"), list)
+    return any(not (turns and pair in BESIDE_TURNS) for pair in pairs_in(record))
 
 
 def parse(record: Record) -> Conversation:
-    """``context`` (as Dolly has it), or the ``input`` of an instruction, follows the question on a new line."""
+    """``context`` (as Dolly has it), or the ``input`` of an instruction, follows the question on a new line;
+    ``history`` holds earlier [question, answer] pairs, as ChatGLM's and ms-swift's files have them.
+    """
     if is_alpaca(record):
         raise DataError("it has an instruction and an output, which is alpaca: choose --format alpaca")
     found = pairs_in(record)
@@ -36,29 +42,31 @@ def parse(record: Record) -> Conversation:
         raise DataError(f"no pair of text fields ({usual}) in a record with {fields}: name yours with --columns")
     asked, answered = pair = found[0]
     one_pair(record, pair)
-    refuse(record, "history", *TOOLS)
+    refuse(record, *TOOLS)
     question, answer, system = text_there(record, asked), text_there(record, answered), system_text(record)
     context = [text(record, "context")] + ([text(record, "input")] if asked == "instruction" else [])
     question = "\n".join(filter(None, [question, *context]))
     first = (Message("system", system),) if system else ()
-    return Conversation((*first, Message("user", question), Message("assistant", answer)))
+    return Conversation((*first, *history(record), Message("user", question), Message("assistant", answer)))
 
 
 def write(conversation: Conversation) -> Record:
-    """The inverse of ``parse``, as ``input`` and ``output``."""
-    turns = [message for message in plain_turns(conversation, "pairs") if message.role != "system"]
-    if len(turns) > 2:
-        raise DataError(f"pairs has one question and one answer, and this conversation has {len(turns)} turns")
-    system, ((question, answer),) = rounds(conversation, "pairs")
-    return {"input": question, "output": answer} | ({"system": system} if system else {})
+    """The inverse of ``parse``, as ``input`` and ``output``: earlier rounds become ``history``."""
+    system, (*earlier, (question, answer)) = rounds(conversation, "pairs")
+    record: dict[str, object] = {"input": question, "output": answer}
+    if system:
+        record["system"] = system
+    if earlier:
+        record["history"] = [list(pair) for pair in earlier]
+    return record
 
 
 @hookimpl
 def graftlm_data_formats() -> Iterable[DataFormat]:
     yield DataFormat(
         name="pairs",
-        summary="input/output, prompt/completion, instruction/response, question/answer",
-        fields=tuple(name for pair in PAIRS for name in pair),
+        summary=", ".join("/".join(pair) for pair in PAIRS) + " (and system, history, context)",
+        fields=(*dict.fromkeys(name for pair in PAIRS for name in pair), "system", "history", "context"),
         recognises=recognises,
         parse=parse,
         write=write,

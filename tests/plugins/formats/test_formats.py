@@ -73,6 +73,16 @@ class TestPairs(FormatSuite):
         ({"instruction": "q", "input": "i", "response": "a"}, (Message("user", "q\ni"), A)),
         ({"input": "q", "output": "a", "system": "s"}, (S, U, A)),
         ({"input": "q", "output": "a", "system_prompt": "s"}, (S, U, A)),
+        ({"prompt": "q", "response": "a", "history": [], "system": None}, (U, A)),
+        ({"content": "q", "summary": "a", "history": ""}, (U, A)),
+        (
+            {"query": "q", "response": "a", "system": "s", "history": [["q0", "a0"]]},
+            (S, Message("user", "q0"), Message("assistant", "a0"), U, A),
+        ),
+        (
+            {"question": "q", "answer": "a", "context": "c", "history": [["q0", "a0"], ["q", "a"]]},
+            (Message("user", "q0"), Message("assistant", "a0"), U, A, Message("user", "q\nc"), A),
+        ),
     )
     broken = (
         {"input": "q", "output": 3},
@@ -82,7 +92,10 @@ class TestPairs(FormatSuite):
         {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]},
         {"chosen": "x", "rejected": "y"},
         {"input": "q", "output": "a", "system": "s", "system_prompt": "t"},
-        {"input": "q", "output": "a", "history": [["x", "y"]]},
+        {"input": "q", "output": "a", "history": [["x", "y", "z"]]},
+        {"query": "q", "response": "a", "history": [{"role": "user", "content": "x"}]},
+        {"query": "q", "response": "a", "history": [["x", None]]},
+        {"prompt": "q", "query": "another", "response": "a"},
         {"instruction": "q", "input": "i", "output": "a"},
         {"prompt": "q", "completion": "a", "tools": [{}]},
     )
@@ -93,6 +106,7 @@ class TestShareGpt(FormatSuite):
     examples = (
         (turns(("human", "q"), ("gpt", "a")), (U, A)),
         (turns(("user", "q"), ("assistant", "a"), system="s"), (S, U, A)),
+        (turns(("user", "q"), ("assistant", "a"), query="q", response="a"), (U, A)),
         (turns(("Human", "q"), ("ChatGPT", "a"), id="identity_0", tools="", messages=None), (U, A)),
         (turns(("prompter", "q"), ("bing", "a"), ("human", "q"), ("bard", "a")), (U, A, U, A)),
         (turns(("user", "q"), ("model", "a"), ("user", "q"), ("bot", "a")), (U, A, U, A)),
@@ -144,6 +158,7 @@ class TestOpenAi(FormatSuite):
     examples = (
         (chat(user(), assistant()), (U, A)),
         (chat(user(), assistant(), source="a forum", prompt="q"), (U, A)),
+        (chat(user(), assistant(), prompt="q", response="a", content="q", summary="short"), (U, A)),
         (
             chat({"role": "developer", "content": "s"}, user(), assistant(train=False)),
             (S, U, Message("assistant", "a", False)),

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graftlm.api import DataError, DataFormat
+from graftlm.data.columns import parse_columns
 from graftlm.data.conversations import Fault, Reading, detect, read, refuse_misfit
 from graftlm.data.inputs import find
-from graftlm.data.refusals import reason_against, refusal
+from graftlm.data.refusals import columns_meant, reason_against, refusal
 from graftlm.testing.formats import NOBODYS, USUAL
 from graftlm.testing.records import JSON, mutated
 from graftlm_plugins.formats.documents import LABELS
@@ -40,6 +41,11 @@ def parsed(path: Path, record: dict[str, Any], name: str) -> str:
         ({"question": "q", "response_0": "a", "response_1": "b"}, ["input=question,output=response_0"]),
         ({"prompt": "q", "completion": "a", "preferred": "a", "rejected": "b"}, ["compares two answers"]),
         ({"prompt": "q", "completion": "a", "label": True}, ["whether an answer is good", "where 'label' is true"]),
+        ({"query": "q", "response": "a", "label": False}, ["whether an answer is good", "where 'label' is true"]),
+        (
+            {"query": "q", "response_0": "a", "response_1": "b", "system": "s", "history": [["x", "y"]], "context": ""},
+            ["input=query,output=response_0,system=system,history=history"],
+        ),
         ({"instruction": "q", "output": "a", "kto_tag": False}, ["where 'kto_tag' is true"]),
         ({"image": {"bytes": "…"}, "caption": "a cat"}, ["images ('image')", "leave such records"]),
         ({"text": "a cat", "image": "x.png"}, ["images ('image')"]),
@@ -117,7 +123,11 @@ def test_a_text_with_a_label_is_nobodys(name: str) -> None:
         ({"title": "x", "embedding": [0.1, 0.2]}, ["vectors ('embedding')"]),
         ({"text": "a film", "label": 1}, ["--columns input=text,output=label"]),
         ({"article": "x", "highlights": "y"}, ["--columns input=article,output=highlights"]),
-        ({"prompt": "q", "response": "a"}, ["--columns input=prompt,output=response"]),
+        (
+            {"query": "q", "output": "a", "system": "s", "history": [["x", "y"]], "context": "c", "tools": []},
+            ["--columns input=query,output=output,system=system,history=history,context=context"],
+        ),
+        ({"dialog": [USER], "tools": "[]", "system": "s"}, ["--columns messages=dialog,system=system,tools=tools"]),
     ],
 )
 def test_it_says_what_to_do(record: dict[str, Any], says: list[str]) -> None:
@@ -133,11 +143,53 @@ def test_it_is_silent_where_it_knows_nothing(record: dict[str, Any]) -> None:
     assert reason_against(record) == ""
 
 
+@pytest.mark.parametrize(
+    ("record", "columns"),
+    [
+        ({"Instruction": "q", "Output": "a"}, "instruction=Instruction,output=Output"),
+        ({"Id": "7", "QUESTION": "q", "Answer": "a", "System": "s"}, "question=QUESTION,answer=Answer,system=System"),
+        ({"Messages": [USER], "Tools": []}, "messages=Messages,tools=Tools"),
+        ({"Text": "a document"}, "text=Text"),
+        ({"Frage": "q", "Antwort": "a"}, "input=Frage,output=Antwort"),
+        ({"nr": "x1", "Frage": "q", "Antwort": "a", "year": "1999"}, "input=Frage,output=Antwort"),
+        ({"Frage": "2 + 2", "Antwort": "4", "System": "s"}, "input=Frage,output=Antwort,system=System"),
+        ({"Frage": "q", "Antwort": "a", "Quelle": "x"}, ""),
+        ({"Frage, neu": "q", "Antwort": "a"}, ""),
+        ({"Prompt": "q", "Chosen": "a", "Rejected": "b"}, ""),
+        ({"Frage": "q"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_columns_that_may_be_meant(record: dict[str, Any], columns: str, tmp_path: Path) -> None:
+    """They are named in the sentence, and read the record."""
+    formats = list(registry().all(DataFormat))
+    assert not [f.name for f in formats if f.recognises(record)]
+    assert columns_meant(record, formats) == (columns and f"--columns {columns}")
+    path = tmp_path / "d.jsonl"
+    path.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"a record of no known format, with") as caught:
+        detect(find(str(path), spool=tmp_path), formats, {})
+    if columns:
+        assert f": say what its columns are, such as with --columns {columns}. " in str(caught.value)
+        detect(find(str(path), spool=tmp_path), formats, parse_columns(columns))
+
+
+def test_a_format_that_was_named_says_what_is_not_there(tmp_path: Path) -> None:
+    reason = parsed(tmp_path / "d.jsonl", {"question": "q", "answer": "a", "system": "s"}, "alpaca")
+    assert reason.endswith(
+        "there is no 'instruction' and no 'output', and it has question/answer: choose --format pairs, or --columns "
+        "instruction=question,output=answer,system=system"
+    )
+    reason = parsed(tmp_path / "d.jsonl", {"instruction": "q", "response": "a"}, "alpaca")
+    assert "there is no 'output', and it has instruction/response: choose --format pairs" in reason
+
+
 @quick
 @given(mutated([*USUAL.values(), *NOBODYS]))
 def test_any_record_has_a_reason_or_none(record: dict[str, Any]) -> None:
     assert isinstance(refusal(record), str)
     assert isinstance(reason_against(record), str)
+    assert isinstance(columns_meant(record, list(registry().all(DataFormat))), str)
 
 
 @quick
@@ -158,6 +210,12 @@ def test_what_nobody_knows_is_recognised_by_nobody(record: dict[str, Any]) -> No
             {"prompt": "q", "completion": "a", "question": "q", "answer": "b"},
             "it has prompt/completion and question/answer: say which are the question and its answer, such as with "
             "--columns input=prompt,output=completion",
+        ),
+        (
+            "pairs",
+            {"prompt": "q", "query": "r", "response": "a", "history": [["x", "y"]]},
+            "it has prompt/response and query/response: say which are the question and its answer, such as with "
+            "--columns input=prompt,output=response,history=history",
         ),
         ("openai", {"messages": [USER, {"role": "assistant", "content": 4}]}, "turn 2 has int in 'content'"),
         ("openai", {"messages": [USER, {"role": "oracle", "content": "a"}]}, "turn 2 has the role 'oracle', which is"),

@@ -82,8 +82,9 @@ def test_a_sample_is_converted_without_a_loss(source: str, target: str) -> None:
             assert again.tools == conversation.tools
 
 
-def test_what_pairs_cannot_say() -> None:
-    write = format_of("pairs").write
+def test_pairs_have_earlier_rounds_as_history() -> None:
+    write, meant = format_of("pairs").write, conversations("openai")[14]
     assert write is not None
-    with pytest.raises(DataError, match="one question and one answer, and this conversation has 4 turns"):
-        write(conversations("openai")[14])
+    record = write(meant)
+    assert len(record["history"]) == 1
+    assert format_of("pairs").parse(record).messages == meant.messages
