@@ -19,7 +19,8 @@ def read(path: Path, label: str = "d") -> tuple[list[Any], list[int]]:
     """Records, and the lines that their places name."""
     found = list(read_records(path, label))
     assert all(place.rpartition(":")[0] == label for _, place in found)
-    return [record for record, _ in found], [int(place.rpartition(":")[2]) for _, place in found]
+    lines = [place.rpartition(":")[2].partition(" (record ")[0] for _, place in found]
+    return [record for record, _ in found], list(map(int, lines))
 
 
 def raised(path: Path) -> str:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading_back import raised, read, row
 
+from graftlm.checking.places import Places
 from graftlm.contracts.errors import DataError
 from graftlm.data.containers import read_records
 from graftlm.data.containers.json_list import read_list
@@ -268,6 +269,26 @@ def test_lines_of_json_by_any_name(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_text('\n{"a": 1}\n\n{"a": 2}', encoding="utf-8")
     assert read(path) == ([{"a": 1}, {"a": 2}], [2, 4])
+
+
+def test_records_that_share_a_line_say_which_they_are(tmp_path: Path) -> None:
+    """The first of a line has the line alone; the numbers are the list's."""
+    path = tmp_path / "d.json"
+    path.write_text('{"rows": [{"a": 1}, 2, {"a": 3},\n{"a": 4}, {"a": 5}, {"a":\n6},{"a": 7}]}', encoding="utf-8")
+    places = [place for _, place in read_records(path, "d")]
+    assert places == ["d:1", "d:1 (record 2)", "d:1 (record 3)", "d:2", "d:2 (record 5)", "d:2 (record 6)", "d:3"]
+    known = Places()
+    for place in [*places, "e:1 (record 2)", "e:1"]:
+        known.add(place)
+    assert [known[row] for row in range(len(known))] == [*places, "e:1 (record 2)", "e:1"]
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.json", "d.csv", "d.tsv", "d.txt"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_told_by_its_first_bytes(name: str, encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes('{"text": "é"}\n'.encode(encoding))
+    assert raised(path) == "d:1: UTF-16 text: save the file as UTF-8"
 
 
 def test_a_list_in_an_object(tmp_path: Path) -> None:

@@ -425,13 +425,13 @@ def test_every_format_becomes_every_other_and_back(run: Run, path: Path, target:
 
 
 def test_what_cannot_be_said_is_what_one_thinks() -> None:
-    """Tools and several rounds are refused, and documents everywhere; nothing else is."""
+    """Tools are refused, and documents everywhere; nothing else is."""
     found = {
         (path.name, target): len(refusals(path, target)) for path in FORMATS for target in TARGETS
         if path.stem not in ("text",)
     }  # fmt: skip
     assert found["openai.jsonl", "alpaca"] == found["sharegpt.jsonl", "alpaca"] == 2
-    assert found["openai.jsonl", "pairs"] == found["sharegpt.jsonl", "pairs"] == 4
+    assert found["openai.jsonl", "pairs"] == found["sharegpt.jsonl", "pairs"] == 2
     assert not any(count for (_, target), count in found.items() if target in ("openai", "sharegpt"))
     assert not any(count for (name, _), count in found.items() if name == "pairs.jsonl")
 

@@ -1,4 +1,4 @@
-"""Where each row stands, in four bytes a row."""
+"""Where each row stands, in four bytes a row; eight where rows share lines."""
 
 from __future__ import annotations
 
@@ -39,25 +39,32 @@ class Seen:
 
 
 class Places:
-    """``file:line`` of every row, by its number from 0."""
+    """``file:line``, or ``file:line (record 6)``, of every row, by its number from 0."""
 
     def __init__(self) -> None:
         self._lines = array("I")
+        self._records = array("I")  # as long as it must be: up to the last row that has one
         self._labels: list[str] = []
         self._starts: list[int] = []
 
     def add(self, source: str) -> None:
-        label, _, line = source.rpartition(":")
+        label, _, place = source.rpartition(":")
+        line, _, record = place.partition(" (record ")
         if not self._labels or label != self._labels[-1]:
             self._labels.append(label)
             self._starts.append(len(self._lines))
+        if record:
+            self._records.frombytes(bytes(self._records.itemsize * (len(self._lines) - len(self._records))))
+            self._records.append(int(record.removesuffix(")")))
         self._lines.append(int(line))
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def __getitem__(self, row: int) -> str:
-        return f"{self._labels[bisect_right(self._starts, row) - 1]}:{self._lines[row]}"
+        place = f"{self._labels[bisect_right(self._starts, row) - 1]}:{self._lines[row]}"
+        record = self._records[row] if row < len(self._records) else 0
+        return f"{place} (record {record})" if record else place
 
 
 class First(Generic[T]):

@@ -65,7 +65,7 @@ def write(conversation: Conversation) -> Record:
 def graftlm_data_formats() -> Iterable[DataFormat]:
     yield DataFormat(
         name="pairs",
-        summary=", ".join("/".join(pair) for pair in PAIRS) + " (and system, history, context)",
+        summary="input/output, prompt/completion, question/answer … (and system, history)",
         fields=(*dict.fromkeys(name for pair in PAIRS for name in pair), "system", "history", "context"),
         recognises=recognises,
         parse=parse,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @reading_options
 def convert(data: str, target: str, out: Path, format: str, columns: str, split: str, offline: bool) -> None:
     """Write DATA in another format. What the format cannot say is refused, never dropped; fields that DATA's own format
-    does not read are named.
+    does not read are named, but for ids and the like.
     """
     from graftlm.checking.fields import FieldUse
     from graftlm.contracts.errors import DataError, UsageError
@@ -55,7 +55,7 @@ def convert(data: str, target: str, out: Path, format: str, columns: str, split:
         if not rows:
             raise DataError(f"{inputs.reference} has no records")
     click.echo(f"{rows} rows of {reading.data_format.name} written to {out} as {wanted.name}")
-    unread = ", ".join(f"{field.name} ({field.rows} rows)" for field in use.unused())
+    unread = ", ".join(f"{field.name} ({field.rows} rows)" for field in use.unused() if not field.about)
     if unread:
         click.echo(f"Warning: not written, since {reading.data_format.name} does not read them: {unread}", err=True)
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from io import BufferedReader
+from itertools import count
 from typing import IO, Any
 
 from graftlm.contracts.errors import DataError
@@ -71,11 +72,13 @@ def read_list(
 
 
 def _elements(window: Window) -> Iterator[Found]:
-    """Leaves the window behind the list's end."""
-    while True:
+    """Leaves the window behind the list's end. Where records share a line, all but its first say which they are."""
+    before = ""
+    for number in count(1):
         window.skip_white()
         place = window.place()
-        yield as_record(_element(window)), place
+        yield as_record(_element(window)), f"{place} (record {number})" if place == before else place
+        before = place
         following = window.next()
         if following not in (",", "]"):
             raise window.error("not valid JSON: expected ',' or ']' after a record")

@@ -66,6 +66,7 @@ def _refuse_misnamed(head: bytes, label: str, compression: Compression) -> None:
 
 
 def refuse_other_encodings(stream: io.BufferedReader[Any], label: str) -> None:
-    """UTF-16, as some spreadsheets and shells write it, can be told by its first bytes."""
-    if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    """UTF-16, as some spreadsheets and shells write it, can be told by its first bytes: a mark, or every other a 0."""
+    head = stream.peek(4)[:4]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(head) == 4 and b"\0\0" in (head[::2], head[1::2])):
         raise DataError(f"{label}:1: UTF-16 text: save the file as UTF-8")

@@ -15,7 +15,8 @@ Found = tuple[Record | DataError, str]
 
 
 def read_records(path: Path, label: str = "") -> Iterator[Found]:
-    """The records of a file, as a stream; ``label`` stands for the path in places and messages.
+    """The records of a file, as a stream; ``label`` stands for the path in places and messages. A place is
+    ``file:line``; in a JSON list with several records on a line, ``file:line (record 6)``, records of the list from 1.
 
     A record that cannot be read is given as a ``DataError`` with the reason, and reading goes on with the next one.
     What ends the file is raised: ``DataError`` with the whole sentence.
