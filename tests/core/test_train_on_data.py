@@ -367,3 +367,12 @@ def test_settings_that_cannot_be_are_one_sentence(run: Run, alpaca: Path, flags:
         assert (refused.code, refused.out) == (2, "")
         assert words in refused.err
         assert len(refused.err.splitlines()) == 1
+
+
+def test_ids_that_one_piece_tokenization_would_not_give_are_told() -> None:
+    from graftlm.cli.results import _otherwise
+    from graftlm.contracts.outcome import EncodingCounts
+
+    assert _otherwise(EncodingCounts(compared=9)) == []
+    (line,) = _otherwise(EncodingCounts(compared=1000, differing=12))
+    assert line.startswith("12 of the first 1000 rows have other ids")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.serial import to_builtins
 from graftlm.running.train import Trained
 
@@ -24,9 +25,20 @@ def outcome_text(trained: Trained) -> str:
         f"{effective.adapted_layers} of {effective.linear_layers} linear layers adapted, "
         f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters trained",
         "proved: it changes the outputs, the files reload as trained, the base is unchanged",
+        *_otherwise(outcome.encoding),
         "",
         score_table(outcome.scores) if outcome.scores else "not scored: there are no test rows",
         "",
         f"kept as {trained.record.reference}",
     ]
     return "\n".join(lines)
+
+
+def _otherwise(counts: EncodingCounts) -> list[str]:
+    """Rows whose ids are not those of one-piece tokenization, where there are some."""
+    if not counts.differing:
+        return []
+    return [
+        f"{counts.differing} of the first {counts.compared} rows have other ids than the tokenizer gives whole texts: "
+        "pieces end where an answer begins, and typed control tokens stay words (graftlm data check says which)"
+    ]
