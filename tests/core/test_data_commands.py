@@ -676,3 +676,14 @@ def test_convert_names_the_fields_that_nobody_reads(
     said = run("data", "convert", write_rows("d.jsonl", rows), "--as", "openai", "--out", tmp_path / "o.jsonl")
     assert said.code == 0
     assert "not written, since alpaca does not read them: weird (3 rows)" in said.err
+
+
+def test_a_package_that_is_not_there_is_one_sentence(
+    run: Callable[..., Said], alpaca: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [m for m in sys.modules if m.startswith(("graftlm.encoding", "graftlm.planning.prompted_model"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    said = run("data", "preview", alpaca, "--model", "tiny-qwen")
+    assert said.code == 2
+    assert "this needs tokenizers, which is not installed: pip install 'graftlm[data]'" in said.err

@@ -26,6 +26,16 @@ COMMANDS = {
 }
 
 
+EXTRAS = {
+    **dict.fromkeys(
+        ("tokenizers", "numpy", "safetensors", "pyarrow", "jinja2", "huggingface_hub", "matplotlib", "backports"),
+        "data",
+    ),
+    **dict.fromkeys(("torch", "transformers", "peft", "accelerate"), "peft"),
+}
+"""Packages that a command may need, and the extra that brings them."""
+
+
 class MainGroup(LazyGroup):
     """The built-in commands, then those of plugins (which are looked for only when a name is not built in)."""
 
@@ -97,6 +107,11 @@ def main() -> None:
 
         if debug:
             raise
+        if isinstance(error, ModuleNotFoundError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
+            click.echo(
+                f"Error: this needs {error.name}, which is not installed: pip install 'graftlm[{extra}]'", err=True
+            )
+            sys.exit(2)
         if isinstance(error, OSError):
             full = error.errno == errno.ENOSPC
             click.echo(f"Error: {'the disk is full: free some space' if full else error}", err=True)
