@@ -52,6 +52,14 @@ def keep_folder(made: Path, folder: Path) -> None:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def link(path: Path, target: Path) -> None:
+    """The same file at another place: a link where the file system has them, so a later sweep takes nothing away."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+
+
 def sweep(folder: Path, days: float = 30, most: int = 20_000_000_000) -> None:
     """Remove what nobody has used for so long, and beyond ``most`` bytes what was used longest ago. An entry's own time
     of change says when it was used last.

@@ -24,7 +24,7 @@ from graftlm.contracts.plan import EncodingPlan
 from graftlm.data.rows import write_row
 from graftlm.encoding import encode as encode_module
 from graftlm.encoding.encode import Encoding, encode_file
-from graftlm.encoding.kept import is_kept, keep_staged, link, read_counts, staging
+from graftlm.encoding.kept import is_kept, keep_staged, lay_out, read_counts, staging
 from graftlm.encoding.losses import refuse_losses
 from graftlm.encoding.rendering import render
 from graftlm.encoding.rows import load_rows
@@ -389,7 +389,7 @@ def test_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     assert is_kept(first)
     assert kept_folder(tmp_path, "a") == first  # whoever was slower is content with what is there
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
-    link(first, tmp_path / "run" / "encoded", "train")
+    lay_out(first, tmp_path / "run" / "encoded", "train")
     assert read_counts(tmp_path / "run" / "encoded" / "train.json").rows == 1
 
 

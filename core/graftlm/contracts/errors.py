@@ -48,3 +48,9 @@ def public_name(error: BaseException) -> str:
     """The name of the class here that an error is one of (a plugin may have made subclasses), or of its own class."""
     known = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == __name__)
     return next(known, type(error).__name__)
+
+
+def named_error(name: str, message: str) -> GraftlmError | None:
+    """The error that another process told by its public name; None where it is none of graftlm's."""
+    kind = globals().get(name)
+    return kind(message) if isinstance(kind, type) and issubclass(kind, GraftlmError) else None

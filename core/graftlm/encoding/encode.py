@@ -12,9 +12,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NoReturn
 
-from graftlm.contracts import errors
 from graftlm.contracts.conversation import Conversation
-from graftlm.contracts.errors import GraftlmError, RunError
+from graftlm.contracts.errors import GraftlmError, RunError, named_error, public_name
 from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.plan import EncodingPlan
 from graftlm.contracts.specs import PromptTemplate
@@ -156,14 +155,11 @@ def _child(sender: Connection, source: Path, begin: int, end: int, stem: Path, e
 
 def _told(error: BaseException) -> tuple[str, str]:
     """An error in words that pass a pipe, whatever its class takes."""
-    return errors.public_name(error), str(error)
+    return public_name(error), str(error)
 
 
 def _raise(kind: str, words: str) -> NoReturn:
-    known = getattr(errors, kind, None)
-    if isinstance(known, type) and issubclass(known, GraftlmError):
-        raise known(words)
-    raise RunError(f"encoding the data failed: {kind}: {words}")
+    raise named_error(kind, words) or RunError(f"encoding the data failed: {kind}: {words}")
 
 
 def _listen(ends: list[Connection], report: Report) -> list[EncodingCounts]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.serial import from_json, to_json
-from graftlm_registry.home import beside, keep_folder
+from graftlm_registry.home import beside, keep_folder, link
 
 ROWS, COUNTS = "rows.safetensors", "counts.json"
 
@@ -39,14 +38,8 @@ def read_counts(path: Path) -> EncodingCounts:
     return from_json(path.read_bytes(), EncodingCounts, str(path))
 
 
-def link(kept: Path, folder: Path, split: str) -> None:
-    """Put a kept split into a run's folder as ``SPLIT.safetensors`` and ``SPLIT.json``: links where the file system has
-    them, so that a later sweep of the cache takes nothing from the run.
-    """
+def lay_out(kept: Path, folder: Path, split: str) -> None:
+    """Put a kept split into a run's folder as ``SPLIT.safetensors`` and ``SPLIT.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, suffix in ((ROWS, "safetensors"), (COUNTS, "json")):
-        target = folder / f"{split}.{suffix}"
-        try:
-            os.link(kept / name, target)
-        except OSError:
-            shutil.copyfile(kept / name, target)
+        link(kept / name, folder / f"{split}.{suffix}")

@@ -12,11 +12,11 @@ from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import digest, to_json
 from graftlm.contracts.specs import DataFormat
 from graftlm.data.splits import write_splits
-from graftlm.encoding.kept import is_kept, link, read_counts
+from graftlm.encoding.kept import is_kept, lay_out, read_counts
 from graftlm.encoding.losses import refuse_losses
 from graftlm.planning.data_plan import data_request
 from graftlm.planning.fingerprints import code_digest
-from graftlm_registry.home import beside, home, keep_folder, sweep
+from graftlm_registry.home import beside, home, keep_folder, link, sweep
 from graftlm_registry.plugins import Registry
 
 from .worker_process import OnEvent, StartWorker
@@ -43,16 +43,9 @@ def lay_out_rows(plan: Plan, registry: Registry, run: Path) -> None:
         os.utime(kept)
         (run / "data").mkdir()
         for name in names:
-            _link(rows / name, run / "data" / name)
+            link(rows / name, run / "data" / name)
     except OSError as error:
         raise StoreError(f"the rows cannot be written to {error.filename or kept}: {error.strerror}") from None
-
-
-def _link(path: Path, target: Path) -> None:
-    try:
-        os.link(path, target)
-    except OSError:
-        shutil.copyfile(path, target)
 
 
 def encode_rows(plan: Plan, run: Path, on_event: OnEvent, start: StartWorker) -> None:
@@ -83,7 +76,7 @@ def encode_rows(plan: Plan, run: Path, on_event: OnEvent, start: StartWorker) ->
         (run / "encode.json").write_bytes(to_json(job))
         start("encode", run, on_event)
     for name, folder in folders.items():
-        link(folder, run / "encoded", name)
+        lay_out(folder, run / "encoded", name)
     refuse_losses({name: read_counts(run / "encoded" / f"{name}.json") for name in folders}, plan.encoding.max_length)
     for cache in ("encoded", "data", "stdin", "chat-templates", "digests"):
         sweep(root.with_name(cache))

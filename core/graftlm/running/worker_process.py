@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from graftlm.contracts import errors
-from graftlm.contracts.errors import GraftlmError, RunError
+from graftlm.contracts.errors import GraftlmError, RunError, named_error
 
 from .stopping import interrupted
 
@@ -93,9 +92,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _reported(event: Mapping[str, Any], log: Path) -> GraftlmError:
     """The worker's error as the same class; one that graftlm does not know shows the log."""
-    kind = getattr(errors, str(event["kind"]), None)
-    if isinstance(kind, type) and issubclass(kind, GraftlmError):
-        error = kind(event["message"])
+    error = named_error(str(event["kind"]), event["message"])
+    if error is not None:
         error.exit_code = int(event["exit_code"])
         return error
     return RunError(f"the worker failed: {event['message']}. {_tail(log)}")
