@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graftlm.api import DataError, DataFormat
@@ -22,10 +22,7 @@ from graftlm_plugins.formats.documents import LABELS
 from graftlm_registry.plugins import registry
 
 USER = {"role": "user", "content": "q"}
-quick = settings(
-    max_examples=200, deadline=None, database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],  # a noisy machine is no fault
-)  # fmt: skip
+quick = settings(max_examples=200, deadline=None, database=None)
 
 
 def parsed(path: Path, record: dict[str, Any], name: str) -> str:
