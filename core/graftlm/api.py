@@ -28,7 +28,15 @@ from .contracts.errors import (
     StoreError,
     UsageError,
 )
-from .contracts.model import Catalogue, CatalogueEntry, FamilyFacts, ModelDescription, ModelRequest
+from .contracts.model import (
+    Catalogue,
+    CatalogueEntry,
+    FamilyFacts,
+    LinearShape,
+    ModelDescription,
+    ModelRequest,
+    ModelShape,
+)
 from .contracts.model_files import read_config
 from .contracts.spec import Option, Requirement, Spec
 from .contracts.specs import (
@@ -49,6 +57,7 @@ from .contracts.specs import (
 )
 
 if TYPE_CHECKING:
+    from .contracts.load import LoadPlan, RopePlan
     from .contracts.plan import Evaluation, MethodPlan, Plan
     from .contracts.services import (
         Batch,
@@ -69,6 +78,7 @@ if TYPE_CHECKING:
 hookimpl = HookimplMarker("graftlm")
 
 LATE = {
+    "graftlm.contracts.load": "LoadPlan RopePlan",
     "graftlm.contracts.plan": "Evaluation MethodPlan Plan",
     "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult LoadContext LoadedModel PatchContext "
     "Quantizer Step Trainer TrainingContext Tuner",
@@ -108,7 +118,9 @@ __all__ = [
     "FamilyFacts",
     "GraftlmError",
     "Interrupted",
+    "LinearShape",
     "LoadContext",
+    "LoadPlan",
     "LoadedModel",
     "Message",
     "MethodPlan",
@@ -117,6 +129,7 @@ __all__ = [
     "ModelError",
     "ModelFamily",
     "ModelRequest",
+    "ModelShape",
     "ModelSource",
     "Option",
     "PatchContext",
@@ -132,6 +145,7 @@ __all__ = [
     "Rendered",
     "Requirement",
     "Role",
+    "RopePlan",
     "RunError",
     "Situation",
     "Span",

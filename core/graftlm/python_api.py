@@ -18,6 +18,8 @@ from .planning.config_file import typed
 from .planning.resolve import resolve
 from .planning.settings import flag
 from .running.answer import answer
+from .running.merge import Merged
+from .running.merge import merge as merge_adapter
 from .running.train import carry_out
 
 
@@ -38,6 +40,11 @@ def generate(name: str, prompt: str, *, max_new_tokens: int = 256, **words: Any)
     and ``thinking=``, which an adapter's record knows.
     """
     return answer(name, [prompt], registry(), lambda event: None, max_new_tokens, **words)[0]
+
+
+def merge(name: str, *, out: str | Path, dtype: str = "") -> Merged:
+    """Write a whole model of an adapter and its base to a new folder; ``dtype`` is the trained one where empty."""
+    return merge_adapter(name, Path(out), registry(), _warn, dtype=dtype)
 
 
 def _warn(event: Mapping[str, Any]) -> None:

@@ -26,10 +26,10 @@ BUILT_IN = tuple(
         "templates.mistral", "templates.qwen", "templates.glm", "templates.falcon",
         "templates.chatml", "templates.llama", "templates.instruct", "templates.model",
         "sources.builtin", "sources.shape", "sources.folder", "sources.hub",
-        "families.mistral", "families.qwen", "families.glm", "families.falcon",
-        "quantization.none",
+        "families.mistral", "families.qwen", "families.glm", "families.falcon", "families.llama",
+        "quantization.none", "quantization.four_bit", "quantization.int8", "quantization.torchao_int8",
         "accelerators.sdpa",
-        "methods.lora",
+        "methods.lora", "methods.overlay", "methods.peft_methods",
         "backends.peft", "backends.trainer",
         "evaluators.exact_match", "evaluators.perplexity",
     )

@@ -15,15 +15,15 @@ from .suggestions import unknown
 
 
 class BundledCatalogue:
-    """Reads ``catalogue.json`` and the folders beside it."""
+    """Reads the cards in ``builtin/`` and the published configurations in ``shapes/``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @cached_property
     def _shapes(self) -> dict[str, Any]:
-        shapes: dict[str, Any] = json.loads((self.folder / "shapes.json").read_text(encoding="utf-8"))
-        return shapes
+        found = sorted((self.folder / "shapes").glob("*.json"))
+        return {name: shape for path in found for name, shape in json.loads(path.read_text(encoding="utf-8")).items()}
 
     @cached_property
     def _cards(self) -> dict[str, Any]:
@@ -41,6 +41,13 @@ class BundledCatalogue:
         card: dict[str, Any] = self._cards[name]
         return card
 
+    def published(self, name: str) -> str:
+        """The number of parameters that the owners of a shape publish, in billions, as they write it."""
+        self.entry(name)
+        if name not in self._shapes:
+            raise ModelError(f"{name} comes with graftlm, and nobody else publishes a figure for it")
+        return str(self._shapes[name]["parameters"])
+
     def entry(self, name: str) -> CatalogueEntry:
         if name in self._cards:
             folder, card = self.folder / "builtin" / name, self._cards[name]
@@ -50,13 +57,20 @@ class BundledCatalogue:
                 config=json.loads((folder / "config.json").read_text(encoding="utf-8")),
                 tokenizer=folder,
                 folder=folder,
+                licence=card["licence"],
                 suggestions=card["suggestions"],
                 suites={path.stem: path for path in sorted((self.folder / "skills").glob("*.jsonl"))},
             )
         if name in self._shapes:
             shape = self._shapes[name]
-            tokenizer = self.folder / "builtin" / shape["tokenizer"]
-            return CatalogueEntry(name=name, summary=shape["summary"], config=shape["config"], tokenizer=tokenizer)
+            return CatalogueEntry(
+                name=name,
+                summary=shape["summary"],
+                config=shape["config"],
+                tokenizer=self.folder / "builtin" / shape["tokenizer"],
+                hub=shape["hub"],
+                licence=shape["licence"],
+            )
         raise ModelError(unknown("model", name, self.names()))
 
 

@@ -390,7 +390,7 @@ def test_other_weights_are_other_work(home: Path, alpaca: Path, tmp_path: Path) 
 
 
 def test_a_shape_is_the_same_work_once_its_weights_are_drawn(home: Path, alpaca: Path) -> None:
-    from graftlm.worker.load import random_weights
+    from graftlm.worker.random_weights import random_weights
 
     plan = graftlm.plan(data=alpaca, model="shape:tiny-falcon")
     random_weights(Path(plan.model.folder))

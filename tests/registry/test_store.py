@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from graftlm.contracts.errors import GraftlmError, StoreError
+from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.outcome import Effective, Proof
 from graftlm.contracts.record import AdapterRecord, BaseModel
 from graftlm.contracts.serial import to_json
@@ -73,6 +74,7 @@ def draft(digest: str, *, name: str = "skill", run: str = "run-1") -> AdapterRec
             model_type="mistral",
             family="mistral",
         ),
+        load=LoadPlan(name="tiny-mistral", dtype="fp32", attention="sdpa"),
         template="mistral-v3",
         template_hash="t",
         tokenizer_hash="t",

@@ -31,15 +31,15 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def olmo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random model of an architecture that no built-in family claims."""
     import torch
     from tokenizers import Tokenizer
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import Olmo2Config, Olmo2ForCausalLM
 
     folder = tmp_path_factory.mktemp("models") / "acme-tiny"
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = Olmo2Config(
         vocab_size=Tokenizer.from_file(str(TOKENIZER)).get_vocab_size(),
         hidden_size=32,
         intermediate_size=64,
@@ -48,7 +48,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_key_value_heads=2,
         max_position_embeddings=256,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    Olmo2ForCausalLM(config).save_pretrained(folder)
     shutil.copy(TOKENIZER, folder)
     return folder
 
@@ -134,7 +134,7 @@ def test_alias_of_one_kind_and_name_of_another(installed: Path, run: Run) -> Non
     assert "acme-chat" in run("plugins", "show", "template/acme").out
 
 
-def test_a_strangers_model_trains(acme: Path, llama: Path, alpaca: Path, home: Path) -> None:
+def test_a_strangers_model_trains(acme: Path, olmo: Path, alpaca: Path, home: Path) -> None:
     """Front and worker, each in its own process, both find the plugin; family and template are detected."""
     flags = (
         "--backend",
@@ -149,12 +149,12 @@ def test_a_strangers_model_trains(acme: Path, llama: Path, alpaca: Path, home: P
         "4",
     )
     where = (acme,)
-    done = graftlm("train", alpaca, "--model", llama, "--name", "skill", *flags, "--device", "cpu", path=where)
+    done = graftlm("train", alpaca, "--model", olmo, "--name", "skill", *flags, "--device", "cpu", path=where)
     assert done.returncode == 0, done.stderr + done.stdout
     shown = graftlm("adapters", "show", "skill", "--json", path=where)
     record = json.loads(shown.stdout)
     assert record["base"]["family"] == "acme"
-    assert record["base"]["model_type"] == "llama"
+    assert record["base"]["model_type"] == "olmo2"
     assert record["template"] == "acme-chat"
     assert record["effective"]["attention"] == "eager"
     assert record["effective"]["adapted_modules"] == dict.fromkeys(
@@ -168,8 +168,8 @@ def test_a_strangers_model_trains(acme: Path, llama: Path, alpaca: Path, home: P
     assert "unknown template 'acme-chat'" in without.stderr
 
 
-def test_preset_is_a_name_for_a_combination(installed: Path, llama: Path, alpaca: Path, run: Run) -> None:
-    asked = ("plan", alpaca, "--model", llama, "--json")
+def test_preset_is_a_name_for_a_combination(installed: Path, olmo: Path, alpaca: Path, run: Run) -> None:
+    asked = ("plan", alpaca, "--model", olmo, "--json")
     preset = json.loads(run(*asked, "--backend", "acme-fast").out)
     spelt = json.loads(run(*asked, "--backend", "peft", "--accelerator", "eager").out)
     default = json.loads(run(*asked).out)
@@ -187,10 +187,10 @@ def test_a_hook_under_a_function_name_of_its_own(tmp_path: Path) -> None:
     assert ("template", "ours", "graftlm-stranger") in listed(done.stdout)
 
 
-def test_a_strangers_model_needs_the_stranger(llama: Path, alpaca: Path, run: Run) -> None:
-    said = run("plan", alpaca, "--model", llama)
+def test_a_strangers_model_needs_the_stranger(olmo: Path, alpaca: Path, run: Run) -> None:
+    said = run("plan", alpaca, "--model", olmo)
     assert said.code == 2
-    assert "llama" in said.err
+    assert "olmo2" in said.err
     assert "a plugin can add a family" in said.err
 
 

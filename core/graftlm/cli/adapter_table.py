@@ -19,7 +19,7 @@ def summary_table(records: Sequence[AdapterRecord]) -> str:
         (
             record.reference,
             record.base.name,
-            record.method,
+            record.method if record.quantization == "none" else f"{record.method} on {record.quantization}",
             str(record.split_rows.get("train", 0)),
             _headline(record),
             record.created[:16].replace("T", " "),
@@ -48,8 +48,10 @@ def record_text(record: AdapterRecord, path: Path) -> str:
         *([("revision", base.revision)] if base.revision else []),
         ("base weights", base.weights_digest[:16]),
         ("template", f"{record.template} ({record.template_hash})"),
-        ("method", f"{record.method}, rank {h['rank']}, alpha {h['alpha']:g}, on {', '.join(h['target_modules'])}"),
-        ("quantization", record.quantization),
+        ("method", _method(record)),
+        ("quantization", _quantization(record)),
+        *([("rope", str(record.load.rope))] if record.load.rope else []),
+        *([("goes on from", ", ".join(record.parents))] if record.parents else []),
         ("data", ", ".join(f"{record.split_rows[s]} {s}" for s in SPLITS if s in record.split_rows) + " rows"),
         ("training", f"{h['steps']} steps of {h['batch_size']} ({h['epochs']:g} epochs), seed {h['seed']}"),
         ("learning rate", f"{h['learning_rate']:g}, {h['schedule']}"),
@@ -63,3 +65,20 @@ def record_text(record: AdapterRecord, path: Path) -> str:
         ("files", str(path)),
     ]
     return table(rows) + (f"\n\n{score_table(record.scores)}" if record.scores else "")
+
+
+def _method(record: AdapterRecord) -> str:
+    known = record.hyperparameters
+    said = [f"{name} {known[name]:g}" for name in ("rank", "alpha", "dropout") if known.get(name) is not None]
+    on = [f"on {', '.join(known['target_modules'])}"] if known["target_modules"] else []
+    return ", ".join([record.method, *said, *on])
+
+
+def _quantization(record: AdapterRecord) -> str:
+    effective = record.effective
+    if not effective.quantized_layers:
+        return record.quantization
+    return (
+        f"{record.quantization}, {effective.quantized_layers} of {effective.linear_layers} linear layers "
+        f"({effective.quantized_share:.0%} of the weights)"
+    )

@@ -1,6 +1,8 @@
-"""``graftlm adapters list|show|path``."""
+"""``graftlm adapters list|show|path|merge``."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
@@ -54,3 +56,36 @@ def path(name: str) -> None:
     from graftlm_registry.adapters import open_store
 
     click.echo(open_store().path(name))
+
+
+@adapters.command()
+@click.argument("name")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder for the whole model.")
+@click.option(
+    "--dtype", type=click.Choice(("fp32", "bf16", "fp16")), help="Precision of the written weights.  [default: trained]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON at the end, and nothing else.")
+def merge(name: str, out: Path, dtype: str | None, as_json: bool) -> None:
+    """Make a whole model of NAME (or NAME@VERSION) and its base, which any tool can load.
+
+    The base is loaded in 16 or 32 bits, never quantized, and must be the one that the adapter was trained on. What is
+    written is loaded again and compared with the adapter.
+    """
+    import json
+
+    from graftlm.contracts.serial import to_builtins
+    from graftlm.running.merge import merge as carry_out
+    from graftlm_registry.plugins import registry
+
+    from .progress import Progress
+
+    with Progress(quiet=as_json) as progress:
+        merged = carry_out(name, out, registry(), progress.on_event, dtype=dtype or "")
+    if as_json:
+        click.echo(json.dumps(to_builtins(merged)))
+        return
+    what = "held-out test questions" if merged.held_out else "prompts (the run's test questions are gone)"
+    click.echo(
+        f"merged {merged.adapter} in {merged.dtype}: on {merged.texts} {what} the logits of {merged.out} differ from "
+        f"the adapter's by at most {merged.difference:.3g}, where the adapter changes them by up to {merged.effect:.3g}"
+    )

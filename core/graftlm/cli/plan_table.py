@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
-from graftlm.contracts.plan import EncodingPlan, Part, Plan
+from graftlm.contracts.plan import EncodingPlan, MemoryPlan, MethodPlan, Part, Plan
 
-from .tables import table
+from .tables import size, table
+
+SUGGESTERS = {"model": "by the model", "method": "by the method"}
 
 
 def plan_table(plan: Plan) -> str:
     """Data, model, parts with their verdicts, and the numbers."""
     training, method = plan.training, plan.method
-    shape = f"rank {method.rank}, alpha {method.alpha:g}, dropout {method.dropout:g}"
     weights = "pre-trained" if plan.model.weights == "files" else "random weights"
     splits = ", ".join(f"{split.rows} {split.name}" for split in plan.data.splits)
     scored = (
@@ -22,8 +23,9 @@ def plan_table(plan: Plan) -> str:
         ("adapter", f"{plan.name} (a new version where the name is taken)"),
         ("data", f"{splits} rows"),
         ("model", f"{plan.model.name} ({plan.model.model_type}, {weights}, {plan.model.source})"),
-        ("precision", f"{plan.dtype} on {plan.device}, {plan.attention} attention"),
-        ("tuned", f"{method.name}, {shape}, on {', '.join(method.target_modules)}"),
+        ("precision", _precision(plan)),
+        *([("rope", str(plan.load.rope))] if plan.load.rope else []),
+        ("tuned", tuned(method)),
         ("steps", f"{training.steps} of {training.batch_size} samples ({training.micro_batch} a forward pass)"),
         ("epochs", f"{training.epochs:g}"),
         (
@@ -39,16 +41,47 @@ def plan_table(plan: Plan) -> str:
             else "none: there are no validation rows",
         ),
         ("scored", scored),
+        *([("memory", _memory(plan.memory))] if plan.memory else []),
         ("hash", plan.hash[:16]),
     ]
-    suggested = [f"{name} {plan.settings[name]}" for name, origin in plan.origins.items() if origin == "model"]
-    if suggested:
-        facts.insert(-1, ("suggested", f"by the model: {', '.join(suggested)}"))
+    for who, named in SUGGESTERS.items():
+        suggested = [f"{name} {plan.settings[name]}" for name, origin in plan.origins.items() if origin == who]
+        if suggested:
+            facts.insert(-1, ("suggested", f"{named}: {', '.join(suggested)}"))
     rows = [(p.kind, p.name, p.why, p.distribution, _verdict(p)) for p in plan.parts]
     below = [
         f"\n\n{click.style(f'{p.kind} {p.name}', fg='red')}: {problem}" for p in plan.parts for problem in _pictures(p)
     ]
-    return f"{table(facts)}\n\n{table(rows, ('part', 'choice', 'why', 'from', 'verdict'))}{''.join(below)}"
+    noted = "".join(f"\n\n{click.style('note', fg='yellow')}: {note}" for note in plan.notes)
+    return f"{table(facts)}\n\n{table(rows, ('part', 'choice', 'why', 'from', 'verdict'))}{''.join(below)}{noted}"
+
+
+def tuned(method: MethodPlan) -> str:
+    """The method with its settings: ``lora, rank 16, alpha 32, dropout 0, on q_proj, v_proj``."""
+    said = [
+        f"{name} {value:g}" for name in ("rank", "alpha", "dropout") if (value := getattr(method, name)) is not None
+    ]
+    on = [f"on {', '.join(method.target_modules)}"] if method.target_modules else []
+    begun = [f"going on from {method.parent}"] if method.parent else []
+    return ", ".join([method.name, *said, *on, *begun])
+
+
+def _precision(plan: Plan) -> str:
+    quantized = "" if plan.load.quantization == "none" else f"{plan.load.quantization} weights, computed in "
+    checkpointing = ", activations computed twice" if plan.training.gradient_checkpointing else ""
+    return f"{quantized}{plan.dtype} on {plan.device}, {plan.attention} attention{checkpointing}"
+
+
+def _memory(memory: MemoryPlan) -> str:
+    parts = {
+        "weights": memory.weights,
+        "trained": memory.trained + memory.gradients + memory.optimizer,
+        "activations": memory.activations,
+        "logits": memory.logits,
+    }
+    shares = ", ".join(f"{name} {size(value)}" for name, value in parts.items())
+    whole = f"about {size(memory.total)} of {size(memory.available)} ({shares})"
+    return whole if memory.fits else click.style(whole, fg="red")
 
 
 def _trained_on(plan: Plan) -> str:

@@ -9,6 +9,7 @@ from graftlm.contracts.serial import to_builtins
 from graftlm.running.train import Trained
 
 from .scores import score_table
+from .tables import size
 
 
 def outcome_json(trained: Trained) -> str:
@@ -23,7 +24,9 @@ def outcome_text(trained: Trained) -> str:
     lines = [
         f"loss {outcome.first_loss:.4f} → {outcome.losses[-1]:.4f}{validation}, {speed}",
         f"{effective.adapted_layers} of {effective.linear_layers} linear layers adapted, "
-        f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters trained",
+        f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters trained"
+        + (f", {effective.quantized_layers} layers quantized" if effective.quantized_layers else "")
+        + (f", {size(outcome.memory.training)} of memory" if outcome.memory else ""),
         "proved: it changes the outputs, the files reload as trained, the base is unchanged",
         *_otherwise(outcome.encoding),
         "",

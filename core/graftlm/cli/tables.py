@@ -26,3 +26,13 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> str:
         out.append(click.style(line, bold=True) if header and number == 0 else line)
         out += [" " * indent + part for part in parts[1:]]
     return "\n".join(out)
+
+
+def size(count: int) -> str:
+    """Bytes as people say them: ``1.5 GiB``, ``812 MiB``."""
+    number = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"

@@ -97,10 +97,30 @@ class RunConfig:
         "Train with a template that renders otherwise than the model's own", default=False, group="Model"
     )
     dtype: str | None = _setting(
-        "Precision of the base", default=AUTO, group="Model", choices=(AUTO, "fp32", "bf16", "fp16")
+        "Precision of the base and of computing: bf16 has range, fp16 precision (for GPUs without bf16, as a T4)",
+        default=AUTO,
+        group="Model",
+        choices=(AUTO, "fp32", "bf16", "fp16"),
     )
     quantization: str | None = _setting(
-        "Quantization of the base", default="none", group="Model", plugin="quantization"
+        "How the frozen base is stored: none, nf4 (int4), fp4, int8, torchao-int8",
+        default="none",
+        group="Model",
+        plugin="quantization",
+    )
+    rope: str | None = _setting(
+        "Scale RoPE for longer texts: linear:2, dynamic:2, yarn:4 (or linear, dynamic, yarn with --context-length)",
+        group="Model",
+        metavar="KIND[:X]",
+    )
+    context_length: int | None = _setting(
+        "Positions that the model must have; works out the factor of --rope (linear where no kind is given)",
+        group="Model",
+        minimum=8,
+        maximum=MOST,
+    )
+    trust_remote_code: bool | None = _setting(
+        "Run the Python code that comes with the checkpoint", default=False, group="Model"
     )
 
     backend: str | None = _setting("What trains", default="peft", plugin="backend")
@@ -120,9 +140,15 @@ class RunConfig:
     warmup: float | None = _setting("Share of the steps that warm up", default=0.03, minimum=0, maximum=1)
     weight_decay: float | None = _setting("AdamW's weight decay", default=0.0, minimum=0, maximum=1)
     max_grad_norm: float | None = _setting("Gradient norm to clip at", default=1.0, above=0)
+    gradient_checkpointing: bool | None = _setting(
+        "Compute activations twice instead of keeping them: less memory, about a third more time", default=False
+    )
     seed: int | None = _setting("Seed of order and initial weights", default=0, minimum=0, maximum=2**31 - 1)
     eval_every: int | None = _setting("Steps between validations (default: ten in a run)", minimum=1, maximum=MOST)
 
+    from_adapter: str | None = _setting(
+        "Go on from this adapter of the store: its base, method and template", group="Method", metavar="NAME[@N]"
+    )
     rank: int | None = _setting("LoRA rank", default=16, group="Method", minimum=1, maximum=4096)
     alpha: float | None = _setting("LoRA alpha (scale = alpha / rank)", default=32.0, group="Method", above=0)
     dropout: float | None = _setting("LoRA dropout", default=0.0, group="Method", minimum=0, maximum=0.95)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from .load import LoadPlan
 from .plan import EncodingPlan
 
 
@@ -24,26 +26,56 @@ class EncodeJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainJob:
-    """A run: its folder's name, the folder of the base's files, and where the adapter is staged."""
+    """A run: its folder's name, the folder of the base's files, and where the adapter is staged. ``parent`` is the
+    folder of the adapter that it goes on from, or empty.
+    """
 
     run: str
     model: str
     staged: str
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A kept adapter, or overlay: the folder of its files, its method, and the digest that the base's weights must
+    have, or empty where they are loaded otherwise than in training.
+    """
+
+    folder: str
+    method: str
+    weights_digest: str = ""
+    rope: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateJob:
-    """Prompts for a base (``model`` is its folder) with an adapter (``adapter`` is its folder, or empty)."""
+    """Prompts for a base (``model`` is its folder), or for it with an adapter."""
 
     model: str
     weights: str
-    adapter: str
-    weights_digest: str
+    load: LoadPlan
+    kept: Kept | None
     template: str
     device: str
-    dtype: str
-    attention: str
     max_new_tokens: int
     prompts: tuple[str, ...]
     system: str = ""
     thinking: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeJob:
+    """Merge an adapter into its base and write the whole model to ``out``, an empty folder.
+
+    ``dtype`` is that of the written weights. ``texts`` are rendered prompts that adapter and merged model are compared
+    on.
+    """
+
+    model: str
+    weights: str
+    load: LoadPlan
+    kept: Kept
+    out: str
+    device: str
+    texts: tuple[str, ...]

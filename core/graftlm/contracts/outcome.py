@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,11 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
-    """What ran, as measured in the worker, never as asked. Counts are of modules and of scalars."""
+    """What ran, as measured in the worker, never as asked. Counts are of modules and of scalars.
+
+    ``quantized_share`` is the share of the base's parameters that is quantized. ``rope`` holds the RoPE parameters of
+    the loaded model and its positions.
+    """
 
     device: str
     dtype: str
@@ -40,21 +44,43 @@ class Effective:
     batch_size: int
     micro_batch: int
     versions: Mapping[str, str]
+    quantized_share: float = 0.0
+    rope: Mapping[str, Any] = field(default_factory=dict)
+    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What was proved of the staged adapter.
+    """What was proved of the staged adapter, by loading the base once more and putting the staged files onto it.
 
-    ``effect``: largest absolute difference of logits with and without the adapter. ``reload``: the same between the
-    adapter in memory and the one reloaded from the staged files. ``base_before`` and ``base_after``: digests of the
-    base's weights.
+    ``effect``: largest absolute difference of logits with and without the adapter. ``reload``: the same between what
+    was trained in memory and the reloaded. ``base_before`` and ``base_after``: digests of the base's weights as loaded
+    for training, and as loaded after it.
     """
 
     effect: float
     reload: float
     base_before: str
     base_after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUse:
+    """Bytes. ``imports``: the process before the base was loaded; ``peak``: its largest size until training ended.
+
+    ``device_peak`` is the most that tensors took on an accelerator, ``device_reserved`` the most that was reserved
+    there; both 0 on a CPU.
+    """
+
+    imports: int
+    peak: int
+    device_peak: int = 0
+    device_reserved: int = 0
+
+    @property
+    def training(self) -> int:
+        """What a plan's total is to be compared with."""
+        return self.device_peak or self.peak - self.imports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +131,4 @@ class Outcome:
     staged: str
     digest: str
     adapter: str = ""
+    memory: MemoryUse | None = None

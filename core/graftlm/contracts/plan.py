@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .load import LoadPlan
 from .model import FamilyFacts
 from .situation import Probe
 
@@ -123,19 +124,26 @@ class TrainingPlan:
     max_grad_norm: float
     seed: int
     eval_every: int
+    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodPlan:
-    """``target_modules`` are module names (last parts of their paths), each of which must match."""
+    """``target_modules`` are module names (last parts of their paths), each of which must match.
+
+    ``rank``, ``alpha`` and ``dropout`` are None where the method has no such thing. ``options`` are the method's own.
+    ``parent`` is the adapter that the run goes on from, as ``name@version``, and ``parent_digest`` that of its files.
+    """
 
     name: str
     keeps: Literal["adapter", "overlay"]
-    rank: int
-    alpha: float
-    dropout: float
     target_modules: tuple[str, ...]
     options: Mapping[str, Any]
+    rank: int | None = None
+    alpha: float | None = None
+    dropout: float | None = None
+    parent: str = ""
+    parent_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +161,39 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """What training is expected to take at its peak, in bytes, beside what imports take.
+
+    ``trained`` is what the method adds to the weights, or keeps of them in full precision; ``activations`` are for one
+    micro-batch of the longest rows, the head's logits aside. ``available`` is the device's memory. ``advice`` says
+    what would make it fit, or is empty. ``tokens`` is the length, and ``samples`` the number of rows, that it is
+    reckoned for.
+    """
+
+    weights: int
+    trained: int
+    gradients: int
+    optimizer: int
+    activations: int
+    logits: int
+    total: int
+    available: int
+    samples: int
+    tokens: int
+    advice: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        return self.total <= self.available
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that a worker needs. ``settings`` are resolved, by name; ``origins`` say where each is from."""
+    """Everything that a worker needs. ``settings`` are resolved, by name; ``origins`` say where each is from.
+
+    ``memory`` is None where the family says nothing of the model's shape. ``notes`` are what a user should know and
+    what stops nothing.
+    """
 
     version: str
     hash: str
@@ -165,16 +204,25 @@ class Plan:
     encoding: EncodingPlan
     training: TrainingPlan
     method: MethodPlan
+    load: LoadPlan
     parts: tuple[Part, ...]
     evaluations: tuple[Evaluation, ...]
     device: str
-    dtype: str
-    attention: str
     environment: str
     probe: Probe
     settings: Mapping[str, Any]
     origins: Mapping[str, str]
     options: Mapping[str, Mapping[str, Any]]
+    memory: MemoryPlan | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def dtype(self) -> str:
+        return self.load.dtype
+
+    @property
+    def attention(self) -> str:
+        return self.load.attention
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .load import LoadPlan
 from .outcome import Effective, Proof, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseModel:
-    """The base that the adapter fits. ``weights_digest`` is of its tensors as they were trained on."""
+    """The base that the adapter fits. ``weights_digest`` is of its tensors as they were loaded for training, and
+    ``files_digest`` of its files, whatever precision they are loaded in.
+    """
 
     reference: str
     name: str
@@ -26,7 +29,10 @@ class BaseModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterRecord:
-    """``digest`` names the stored files; ``created`` is UTC in ISO 8601."""
+    """``digest`` names the stored files; ``created`` is UTC in ISO 8601. ``load`` is how the base is loaded again.
+
+    ``parents`` are the adapters that it goes on from.
+    """
 
     name: str
     version: int
@@ -35,6 +41,7 @@ class AdapterRecord:
     created: str
     run: str
     base: BaseModel
+    load: LoadPlan
     template: str
     template_hash: str
     tokenizer_hash: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .load import LoadPlan
 from .plan import Evaluation, MethodPlan, Plan
 
 if TYPE_CHECKING:
@@ -55,13 +55,20 @@ class Steps(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class LoadedModel:
-    """A base with its adapter attached. ``model`` is a PEFT model where the method keeps an adapter."""
+    """A base with its adapter attached. ``model`` is a PEFT model where the method keeps an adapter.
+
+    ``quantized_share`` is the share of the base's parameters that is quantized; ``base_digest`` is of the base's
+    weights before the method changed anything, or empty where the backend loads the model itself.
+    """
 
     model: Any
     linear_layers: int
     quantized_layers: int
     adapted: Mapping[str, int]
     attention: str
+    quantized_share: float = 0.0
+    base_digest: str = ""
+    rope: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TrainingContext(Protocol):
@@ -114,12 +121,11 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadContext:
-    """What a quantizer is handed; ``folder`` holds the base's files."""
+    """What a quantizer is handed. ``folder`` holds the base's files; ``load.options`` are the quantizer's."""
 
-    plan: Plan
+    load: LoadPlan
     folder: Path
     device: str
-    options: Mapping[str, Any]
 
 
 class Quantizer(Protocol):
@@ -131,27 +137,31 @@ class Quantizer(Protocol):
     def prepare(self, model: PreTrainedModel, context: LoadContext) -> PreTrainedModel:
         """After the load, before the adapter."""
 
-    def count(self, model: PreTrainedModel) -> int:
-        """Linear layers that are really quantized."""
+    def quantized(self, model: PreTrainedModel) -> Mapping[str, int]:
+        """The modules that are really quantized, by path, with the number of weights that each stands for."""
 
 
 class Tuner(Protocol):
     """The target of a ``TuningMethod``, made without arguments."""
 
-    def attach(self, model: PreTrainedModel, method: MethodPlan) -> Any:
-        """Prepare the model for training and return it. Initial weights come from torch's seeded generator."""
+    def attach(self, model: PreTrainedModel, method: MethodPlan, parent: Path | None) -> Any:
+        """Prepare the model for training and return it. Initial weights come from torch's seeded generator, or from
+        ``parent``, the files of the adapter that is gone on from. Raises ``RunError`` where a target matches nothing.
+        """
 
     def adapted(self, model: Any) -> dict[str, int]:
-        """Adapted modules by the last part of their name, with how many of each."""
-
-    def untuned(self, model: Any) -> AbstractContextManager[Any]:
-        """The model as it was before tuning, while the context lasts."""
+        """Adapted linear layers by the last part of their name, with how many of each."""
 
     def save(self, model: Any, folder: Path) -> None:
-        """Write what was trained, as safetensors and JSON only."""
+        """Write what was trained, as safetensors and JSON only. Where what is kept is rounded, round the model too:
+        what is proved and scored is what is kept.
+        """
 
-    def reload(self, model: Any, folder: Path) -> AbstractContextManager[Any]:
-        """The model with what was written instead of what is in memory, while the context lasts."""
+    def apply(self, model: PreTrainedModel, folder: Path) -> Any:
+        """The base with what ``save`` wrote, ready to answer. Raises ``RunError`` where the files do not fit it."""
+
+    def merge(self, model: Any) -> PreTrainedModel:
+        """What ``apply`` returned as a plain model of the base's architecture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .model import FamilyFacts
@@ -42,5 +42,10 @@ class Situation:
     probe: Probe
     device: str
     dtype: str
-    quantization_bits: int = 0
+    quantization: str = "none"
+    quantization_bits: float = 0
+    quantization_options: Mapping[str, Any] = field(default_factory=dict)
+    method: str = "lora"
     method_keeps: str = "adapter"
+    method_options: Mapping[str, Any] = field(default_factory=dict)
+    trust_remote_code: bool = False

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-OptionType = Literal["int", "float", "str", "bool", "list"]
-OptionValue = int | float | str | bool | tuple[str, ...] | None
+OptionType = Literal["int", "float", "str", "bool", "list", "ints", "mapping"]
+OptionValue = int | float | str | bool | tuple[str, ...] | tuple[int, ...] | Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Option:
     """A setting of a plugin, given as ``--set KIND.NAME=VALUE`` or in YAML.
 
-    ``minimum`` and ``maximum`` are inclusive. A ``list`` is written with commas.
+    ``minimum`` and ``maximum`` are inclusive. A ``list`` (of texts) and ``ints`` are
+    written with commas, a ``mapping`` from text to a number or a text as JSON or as ``a=1,b=2``.
     """
 
     name: str

@@ -7,7 +7,7 @@ A spec is equal to itself alone (there is one of each, and comparing callables m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,7 +15,8 @@ from .spec import Spec
 
 if TYPE_CHECKING:  # annotations only: the front must start in a blink
     from .conversation import Conversation, RenderOptions, Span
-    from .model import FamilyFacts, ModelDescription, ModelRequest
+    from .model import FamilyFacts, ModelDescription, ModelRequest, ModelShape
+    from .plan import MethodPlan
     from .situation import Situation
     from .template_model import TemplateModel
 
@@ -104,12 +105,15 @@ class ModelFamily(Spec):
 class Quantization(Spec):
     """How the frozen weights are stored.
 
-    ``target`` resolves to a ``Quantizer`` (see the service protocols). ``bits`` is per weight; 0 leaves the dtype.
+    ``target`` resolves to a ``Quantizer`` (see the service protocols). ``bits`` is per weight, scales included; 0
+    leaves the dtype. ``exact_linear``: it takes modules that are ``nn.Linear`` itself, so that a family's subclasses
+    are replaced by it while the base is loaded.
     """
 
     kind: ClassVar[str] = "quantization"
-    bits: int
+    bits: float
     target: str
+    exact_linear: bool = False
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 
@@ -138,12 +142,20 @@ class Accelerator(Spec):
 class TuningMethod(Spec):
     """What is trained. ``keeps``: a PEFT ``adapter``, or an ``overlay`` of changed base tensors.
 
-    ``target`` resolves to a ``Tuner``, which prepares the model and says what is adapted.
+    ``target`` resolves to a ``Tuner``, which prepares the model and says what is adapted. ``settings`` are those of
+    ``rank``, ``alpha``, ``dropout`` and ``target_modules`` that it has; asking for another is an error.
+    ``suggestions`` are settings that suit it, by name, before the model's own. ``trained(shape, method)`` counts
+    the parameters that it trains, for the plan's estimate of memory. ``check(method)`` gives reasons against a
+    combination of settings and options.
     """
 
     kind: ClassVar[str] = "method"
     keeps: Literal["adapter", "overlay"]
     target: str
+    settings: tuple[str, ...] = ("rank", "alpha", "dropout", "target_modules")
+    suggestions: Mapping[str, Any] = field(default_factory=dict)
+    trained: Callable[[ModelShape, MethodPlan], int] | None = None
+    check: Callable[[MethodPlan], Sequence[str]] | None = None
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 

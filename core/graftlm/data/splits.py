@@ -16,6 +16,7 @@ from graftlm.contracts.specs import DataFormat
 from .columns import Columns
 from .conversations import Reading, detect, read, refuse_misfit, strict
 from .inputs import Inputs
+from .longest import Longest
 from .rows import content, write_row
 from .splitting import NAMES, RunningDigest, SplitName, SplitRule, fingerprint, membership
 
@@ -52,7 +53,7 @@ class Survey:
     """What a pass over all rows found, wherever they lie (``Split.path`` is left open).
 
     ``capabilities`` are the test rows by capability, as (rows, digest); ``tools``, ``thoughts`` and ``documents`` count
-    rows that have them.
+    rows that have them. ``longest`` are the longest training rows as lines of JSON, or none where one is very long.
     """
 
     format: str
@@ -61,6 +62,7 @@ class Survey:
     tools: int = 0
     thoughts: int = 0
     documents: int = 0
+    longest: tuple[str, ...] = ()
 
 
 def rows_by_split(request: DataRequest, data_format: DataFormat) -> Iterator[tuple[SplitName, Conversation]]:
@@ -80,10 +82,13 @@ def survey(request: DataRequest, chosen: DataFormat | None, formats: Sequence[Da
     capabilities: dict[str, RunningDigest] = {}
     tools = thoughts = documents = 0
     overlap = _Overlap(request)
+    longest = Longest()
     for name, conversation in rows_by_split(request, data_format):
         line = content(conversation)
         found[name].add(line)
         overlap.add(name, conversation)
+        if name == "train":
+            longest.add(len(line), conversation)
         if name == "test":
             capabilities.setdefault(conversation.capability, RunningDigest()).add(line)
         tools += conversation.uses_tools
@@ -103,6 +108,7 @@ def survey(request: DataRequest, chosen: DataFormat | None, formats: Sequence[Da
         tools=tools,
         thoughts=thoughts,
         documents=documents,
+        longest=longest.rows(),
     )
 
 

@@ -15,9 +15,14 @@ from graftlm_registry.suggestions import unknown
 from .requirements import missing
 
 
-def request(reference: str, revision: str = "", offline: bool = False) -> ModelRequest:
+def request(reference: str, revision: str = "", offline: bool = False, code: bool = False) -> ModelRequest:
     return ModelRequest(
-        reference=reference, catalogue=catalogue(), cache=home() / "cache", revision=revision, offline=offline
+        reference=reference,
+        catalogue=catalogue(),
+        cache=home() / "cache",
+        revision=revision,
+        offline=offline,
+        code=code,
     )
 
 

@@ -62,8 +62,9 @@ def model_digest(model: ModelDescription) -> str:
 
 
 def small_files(folder: Path) -> dict[str, str]:
-    """Digests of the files that say how a model's text is made, by name."""
-    return {name: file_digest(folder / name) for name in SMALL_FILES if (folder / name).is_file()}
+    """Digests of the files that say how a model's text is made, by name; and of its own code, where it has some."""
+    names = [*SMALL_FILES, *sorted(path.name for path in folder.glob("*.py"))]
+    return {name: file_digest(folder / name) for name in names if (folder / name).is_file()}
 
 
 def strangers_code(spec: Spec) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graftlm.contracts.errors import UsageError
-from graftlm.contracts.spec import Option, Spec
+from graftlm.contracts.spec import Option, OptionType, Spec
 from graftlm_registry.suggestions import unknown
 
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -36,39 +37,102 @@ def convert(what: str, value: Any, option: Option) -> Any:
     """A value as the option's type; text comes from the command line, anything else from YAML or Python."""
     if value is None and option.default is None:
         return None
+    if option.choices and isinstance(value, bool) and option.type == "str":
+        value = str(value).lower()  # YAML reads a bare true as a truth value, and it may be one of the words
     converted = _typed(value, option.type)
     if converted is None:
-        raise UsageError(f"{what} is {value!r}, and must be {_article(option.type)}")
-    if option.choices and converted not in option.choices:
-        raise UsageError(f"{what}: {unknown('value', str(converted), option.choices)}")
-    if isinstance(converted, int | float) and not isinstance(converted, bool):
-        if option.minimum is not None and converted < option.minimum:
-            raise UsageError(f"{what} is {converted:g}, and must be at least {option.minimum:g}")
-        if option.maximum is not None and converted > option.maximum:
-            raise UsageError(f"{what} is {converted:g}, and must be at most {option.maximum:g}")
+        raise UsageError(f"{what} is {value!r}, and must be {ARTICLES[option.type]}")
+    for each in converted if isinstance(converted, tuple) else (converted,):
+        _check(what, each, option)
     return converted
 
 
-def _article(kind: str) -> str:
-    return {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "list": "a list"}[
-        kind
-    ]
+ARTICLES: Mapping[OptionType, str] = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list, written with commas",
+    "ints": "whole numbers, written with commas",
+    "mapping": "a mapping from text to a number or a text, written as a=1,b=2 or as JSON",
+}
 
 
-def _typed(value: Any, kind: str) -> Any:
+def _check(what: str, value: Any, option: Option) -> None:
+    """One value against the option's choices and bounds."""
+    if option.choices and value not in option.choices:
+        raise UsageError(f"{what}: {unknown('value', str(value), option.choices)}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if option.minimum is not None and value < option.minimum:
+            raise UsageError(f"{what} is {value:g}, and must be at least {option.minimum:g}")
+        if option.maximum is not None and value > option.maximum:
+            raise UsageError(f"{what} is {value:g}, and must be at most {option.maximum:g}")
+
+
+def _typed(value: Any, kind: OptionType) -> Any:
     """None where the value is not of the kind."""
     if kind == "bool":
         return value if isinstance(value, bool) else WORDS.get(str(value).lower())
-    if kind == "list":
-        return tuple(str(v) for v in value) if isinstance(value, list | tuple) else tuple(str(value).split(","))
     if kind == "str":
         return value if isinstance(value, str) else None
+    if kind == "list":
+        return tuple(str(part) for part in _parts(value))
+    if kind == "ints":
+        whole = tuple(_whole(part) for part in _parts(value))
+        return None if None in whole else whole
+    if kind == "mapping":
+        return _mapping(value)
+    return _whole(value) if kind == "int" else _finite(value)
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    """The members of a list; text is cut at its commas, and an empty text is an empty list."""
+    if isinstance(value, list | tuple):
+        return value
+    return [part.strip() for part in str(value).split(",")] if str(value).strip() else []
+
+
+def _finite(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    if kind == "int":
-        return int(number) if number.is_integer() else None
     return number if math.isfinite(number) else None
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value  # not by way of a float, which has 53 bits
+    number = _finite(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def _mapping(value: Any) -> dict[str, int | float | str] | None:
+    """From JSON, from ``a=1,b=2``, or as YAML gives it; None where a key is no text or a value is a list."""
+    if isinstance(value, str):
+        value = _written(value.strip())
+    if not isinstance(value, Mapping):
+        return None
+    if not all(isinstance(k, str) and isinstance(v, int | float | str) for k, v in value.items()):
+        return None
+    return None if any(isinstance(v, bool) for v in value.values()) else dict(value)
+
+
+def _written(text: str) -> Any:
+    """What a text says: JSON where it begins as an object, else ``a=1,b=2``. A name may hold ``=``, a value not."""
+    if text.startswith("{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return None
+    pairs = [part.rpartition("=") for part in text.split(",")] if text else []
+    if not all(name.strip() and sign for name, sign, _ in pairs):
+        return None
+    return {name.strip(): _number_or_text(written.strip()) for name, _, written in pairs}
+
+
+def _number_or_text(text: str) -> int | float | str:
+    whole, number = _whole(text), _finite(text)
+    return text if number is None else number if whole is None else whole

@@ -12,16 +12,20 @@ from graftlm_registry.plugins import Registry
 
 from . import base_model
 from .prompting import choose_template
+from .rope import context
 
 
 @dataclass(frozen=True, slots=True)
 class PromptedModel:
-    """``problems`` speak against the template: control tokens that are missing, or the model's own text differs."""
+    """``problems`` speak against the template: control tokens that are missing, or the model's own text differs.
+    ``positions`` are those that the model was made for.
+    """
 
     description: ModelDescription
     template: PromptTemplate
     tokenizer: SpanTokenizer
     problems: tuple[str, ...]
+    positions: int | None
 
     def sound(self) -> PromptedModel:
         """Itself; ``ModelError`` where something speaks against the template."""
@@ -45,4 +49,5 @@ def prompted_model(
     family = base_model.family_of(description, "auto", registry)
     chosen = choose_template(template, allow_mismatch, family, description, registry)
     tokenizer = SpanTokenizer.from_folder(description.folder)
-    return PromptedModel(description, chosen.template, tokenizer, chosen.problems)
+    positions = context(family.facts(description.config), description)
+    return PromptedModel(description, chosen.template, tokenizer, chosen.problems, positions)

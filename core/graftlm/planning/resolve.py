@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
 
 from graftlm.contracts.config import AUTO, RunConfig
 from graftlm.contracts.errors import UsageError
+from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.model import FamilyFacts, ModelDescription
-from graftlm.contracts.plan import MethodPlan, ModelPlan, Plan, TemplatePlan, TrainingPlan
+from graftlm.contracts.plan import ModelPlan, Plan, TemplatePlan
+from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import digest, to_builtins
-from graftlm.contracts.situation import Probe, Situation
-from graftlm.contracts.specs import PromptTemplate
+from graftlm.contracts.situation import Situation
+from graftlm.contracts.specs import ModelFamily, ModelSource, PromptTemplate, TuningMethod
 from graftlm.data.splits import Survey
 from graftlm.version import __version__
 from graftlm_registry.adapters.names import RESERVED, check_name
 from graftlm_registry.plugins import Registry
-from graftlm_registry.suggestions import unknown
 
 from . import base_model, fingerprints, selection
 from .data_plan import data_request, evaluations, plan_data
 from .encoding_plan import encoding_plan
+from .fit import memory_plan
+from .lengths import longest_sample
+from .method_plan import method_plan
+from .notes import notes
+from .parent import check_base, inherited, options_of, parent_of
 from .plugin_options import plugin_options
+from .precision import device_of, dtype_of, memory_of
 from .probing import probe as ask_probe
-from .prompting import choose_template
+from .prompting import ChosenTemplate, choose_template
+from .rope import context, rope_plan
 from .settings import Settings, settle
+from .training_plan import training_plan
 
 STDIN = "-"
 
@@ -35,10 +43,14 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     """What will happen. Raises where a name is unknown or settings exclude each other; what merely speaks against a
     chosen part stands in ``Plan.problems``.
     """
-    data, model = _needed(config)
-    asked = base_model.request(model, config.revision or "", bool(config.offline))
+    parent = parent_of(config)
+    data, model = _needed(config, parent)
+    code = bool(config.trust_remote_code)
+    asked = base_model.request(model, _revision(config, parent), bool(config.offline), code)
     source, description = base_model.describe(asked, registry)
-    settings = settle(config, description.suggestions)
+    if parent is not None:
+        check_base(parent, description)
+    settings = settle(config, _suggestions(config, registry, parent, description))
     family = base_model.family_of(description, settings["family"], registry)
     facts = family.facts(description.config)
     prompting = choose_template(
@@ -51,87 +63,147 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     data_plan, data_format, found = plan_data(request, settings, registry)
     if found.documents and not settings.asked("evaluator"):
         settings = settings.with_default("evaluator", "perplexity")
+    if selection.DEFAULT_ATTENTION not in facts.attention_implementations and not settings.asked("accelerator"):
+        settings = settings.with_default("accelerator", "eager")
     chosen = selection.select(settings, registry)
-    options = plugin_options(chosen.specs, config.options or {})
+    options = plugin_options(chosen.specs, options_of(parent, chosen.quantization.name, config.options or {}))
     probe = ask_probe()
-    device = _device(settings, probe)
-    dtype = _dtype(settings, probe, device)
+    device = device_of(settings, probe)
+    load = LoadPlan(
+        name=description.name,
+        dtype=dtype_of(settings, probe, device),
+        attention=chosen.attention,
+        quantization=chosen.quantization.name,
+        options=options.get("quantization", {}),
+        rope=parent.load.rope if parent else rope_plan(settings, facts, description),
+        trust_remote_code=settings["trust_remote_code"],
+        linear_classes=facts.linear_classes if chosen.quantization.exact_linear else (),
+    )
     situation = Situation(
         facts=facts,
         config=description.config,
         probe=probe,
         device=device,
-        dtype=dtype,
+        dtype=load.dtype,
+        quantization=chosen.quantization.name,
         quantization_bits=chosen.quantization.bits,
+        quantization_options=load.options,
+        method=chosen.method.name,
         method_keeps=chosen.method.keeps,
+        method_options=options.get("method", {}),
+        trust_remote_code=load.trust_remote_code,
     )
+    positions = load.rope.context if load.rope else context(facts, description)
+    training = training_plan(settings, data_plan.splits[0].rows)
+    encoding = encoding_plan(settings, template, bool(found.thoughts), description.name, positions)
+    method = method_plan(chosen.method, settings, facts, options.get("method", {}), parent)
     parts = (
         selection.part(data_format, "detected" if settings["format"] == AUTO else "asked", registry),
         selection.part(template, prompting.why, registry, [*prompting.problems, *_unsaid(template, found)]),
         selection.part(source, "reference", registry),
-        selection.part(family, "model_type" if settings["family"] == AUTO else "asked", registry),
+        selection.part(family, _why_family(settings), registry, _distrusted(facts, load)),
         *selection.parts(chosen, situation, registry),
     )
-    name = check_name(_name(data) if settings["name"] is None else settings["name"])
-    if name in asked.catalogue.names():
-        raise UsageError(f"--name {name} is a model's name, and 'generate {name}' would be either: choose another")
+    longest = longest_sample(found.longest, template, encoding, description.folder, data_plan.key)
+    memory = memory_plan(facts, load, chosen, method, training, longest, memory_of(probe, device), device)
+    name = _checked_name(settings, data, asked.catalogue.names())
     plan = Plan(
         version=__version__,
         hash="",
         name=name,
         data=data_plan,
-        model=ModelPlan(
-            reference=_absolute(model, description),
-            name=description.name,
-            source=source.name,
-            folder=str(description.folder),
-            revision=description.revision,
-            model_type=description.model_type,
-            family=family.name,
-            weights=description.weights,
-            digest=fingerprints.model_digest(description),
-            facts=facts,
-        ),
-        template=TemplatePlan(
-            name=template.name,
-            hash=prompting.hash,
-            made_of=digest([fingerprints.small_files(description.folder), fingerprints.strangers_code(template)]),
-            end_token=template.end_token,
-            stop_tokens=template.stop_tokens,
-            own=prompting.own,
-            today=prompting.today,
-        ),
-        encoding=encoding_plan(settings, template, bool(found.thoughts), description),
-        training=_training(settings, data_plan.splits[0].rows),
-        method=MethodPlan(
-            name=chosen.method.name,
-            keeps=chosen.method.keeps,
-            rank=settings["rank"],
-            alpha=settings["alpha"],
-            dropout=settings["dropout"],
-            target_modules=_targets(settings["target_modules"], facts),
-            options=options.get("method", {}),
-        ),
+        model=_model_plan(model, source, family, description, facts),
+        template=_template_plan(prompting, description),
+        encoding=encoding,
+        training=training,
+        method=method,
+        load=load,
         parts=parts,
         evaluations=evaluations(name, data_plan, found, settings, description),
         device=device,
-        dtype=dtype,
-        attention=chosen.attention,
         environment=chosen.backend.environment.name if chosen.backend.environment else "",
         probe=probe,
         settings={name: value for name, value in settings.values.items() if value is not None},
         origins=settings.origins,
         options=options,
+        memory=memory,
+        notes=tuple(notes(settings, facts, load, chosen, method, memory, parent, template)),
     )
     return _sealed(plan)
 
 
-def _needed(config: RunConfig) -> tuple[str, str]:
+def _needed(config: RunConfig, parent: AdapterRecord | None) -> tuple[str, str]:
+    model = config.model or (parent.base.reference if parent else "")
     if not config.data:
         raise UsageError("no data: give a file, as in 'graftlm train data.jsonl --model tiny-mistral'")
-    if not config.model:
+    if not model:
         raise UsageError("no model: give --model (a built-in name, a folder, a hub id, or shape:NAME)")
-    return config.data, config.model
+    return config.data, model
+
+
+def _revision(config: RunConfig, parent: AdapterRecord | None) -> str:
+    if config.revision or parent is None or config.model not in (None, parent.base.reference):
+        return config.revision or ""
+    return parent.base.revision
+
+
+def _suggestions(
+    config: RunConfig, registry: Registry, parent: AdapterRecord | None, description: ModelDescription
+) -> dict[str, dict[str, object]]:
+    """What is suggested, by whom: the adapter that is gone on from, the method, the model."""
+    of_parent = inherited(parent) if parent else {}
+    method = registry.get(TuningMethod, config.method or str(of_parent.get("method", "lora")))
+    return {"parent": of_parent, "method": dict(method.suggestions), "model": dict(description.suggestions)}
+
+
+def _why_family(settings: Settings) -> str:
+    return "model_type" if settings["family"] == AUTO else "asked"
+
+
+def _distrusted(facts: FamilyFacts, load: LoadPlan) -> list[str]:
+    if not facts.remote_code or load.trust_remote_code:
+        return []
+    return [
+        "the code of this architecture comes with the checkpoint: give --trust-remote-code to run it on this machine, "
+        "or take a checkpoint that transformers has code for"
+    ]
+
+
+def _checked_name(settings: Settings, data: str, models: tuple[str, ...]) -> str:
+    name = check_name(_name(data) if settings["name"] is None else settings["name"])
+    if name in models:
+        raise UsageError(f"--name {name} is a model's name, and 'generate {name}' would be either: choose another")
+    return name
+
+
+def _model_plan(
+    reference: str, source: ModelSource, family: ModelFamily, description: ModelDescription, facts: FamilyFacts
+) -> ModelPlan:
+    return ModelPlan(
+        reference=_absolute(reference, description),
+        name=description.name,
+        source=source.name,
+        folder=str(description.folder),
+        revision=description.revision,
+        model_type=description.model_type,
+        family=family.name,
+        weights=description.weights,
+        digest=fingerprints.model_digest(description),
+        facts=facts,
+    )
+
+
+def _template_plan(prompting: ChosenTemplate, description: ModelDescription) -> TemplatePlan:
+    template = prompting.template
+    return TemplatePlan(
+        name=template.name,
+        hash=prompting.hash,
+        made_of=digest([fingerprints.small_files(description.folder), fingerprints.strangers_code(template)]),
+        end_token=template.end_token,
+        stop_tokens=template.stop_tokens,
+        own=prompting.own,
+        today=prompting.today,
+    )
 
 
 def _name(data: str) -> str:
@@ -146,72 +218,11 @@ def _absolute(reference: str, description: ModelDescription) -> str:
     return str(description.folder) if description.source == "folder" else reference
 
 
-def _device(settings: Settings, probe: Probe) -> str:
-    wanted: str = settings["device"]
-    if wanted == AUTO:
-        return "cuda" if "cuda" in probe.device_types else "cpu"
-    if wanted not in probe.device_types:
-        raise UsageError(f"--device {wanted}: this machine has only {', '.join(probe.device_types)}")
-    return wanted
-
-
-def _dtype(settings: Settings, probe: Probe, device: str) -> str:
-    """``auto``: bf16 on a GPU that has it, fp32 elsewhere."""
-    wanted: str = settings["dtype"]
-    if wanted == AUTO:
-        return "bf16" if device == "cuda" and "bf16" in probe.dtypes else "fp32"
-    if wanted == "fp16" and device == "cpu":
-        raise UsageError("--dtype fp16 trains on a GPU only: use bf16 or fp32 on a CPU")
-    if wanted not in probe.dtypes:
-        raise UsageError(f"--dtype {wanted}: this machine has only {', '.join(probe.dtypes)}")
-    return wanted
-
-
 def _unsaid(template: PromptTemplate, found: Survey) -> list[str]:
     """What the data says and the template has no words for."""
     if not found.tools or template.tools:
         return []
     return [f"has no form for tools, which {found.tools} rows have: choose a --template that has, or leave them out"]
-
-
-def _training(settings: Settings, rows: int) -> TrainingPlan:
-    batch: int = settings["batch_size"]
-    micro: int = settings["micro_batch"]
-    if not settings.asked("micro_batch"):
-        micro = max(n for n in range(1, min(micro, batch) + 1) if batch % n == 0)
-    if batch % micro:
-        raise UsageError(f"--batch-size {batch} is not a multiple of --micro-batch {micro}")
-    steps = settings["max_steps"] or math.ceil(rows * settings["epochs"] / batch)
-    return TrainingPlan(
-        epochs=round(steps * batch / rows, 4),
-        steps=steps,
-        batch_size=batch,
-        micro_batch=micro,
-        learning_rate=settings["learning_rate"],
-        schedule=settings["schedule"],
-        warmup_steps=min(math.ceil(steps * settings["warmup"]), steps - 1),  # a first rate of 0 teaches nothing
-        weight_decay=settings["weight_decay"],
-        max_grad_norm=settings["max_grad_norm"],
-        seed=settings["seed"],
-        eval_every=settings["eval_every"] or max(1, steps // 10),
-    )
-
-
-def _targets(wanted: str, facts: FamilyFacts) -> tuple[str, ...]:
-    groups = {
-        AUTO: facts.default_targets or facts.attention,
-        "attention": facts.attention,
-        "mlp": facts.mlp,
-        "all-linear": facts.attention + facts.mlp,
-    }
-    if wanted in groups:
-        return groups[wanted]
-    known = facts.attention + facts.mlp
-    names = tuple(part.strip() for part in wanted.split(","))
-    for name in names:
-        if name not in known:
-            raise UsageError(unknown("target module", name, (*known, "attention", "mlp", "all-linear")))
-    return tuple(dict.fromkeys(names))
 
 
 def _sealed(plan: Plan) -> Plan:
@@ -223,10 +234,10 @@ def _sealed(plan: Plan) -> Plan:
         plan.template,
         plan.encoding,
         plan.training,
-        plan.method,
+        replace(plan.method, parent=""),
         [(p.kind, p.name, p.distribution, p.version) for p in plan.parts],
         [(e.role, e.capability, e.digest) for e in plan.evaluations],
-        [plan.device, plan.dtype, plan.attention, plan.environment, plan.options],
+        [plan.device, replace(plan.load, name=""), plan.environment, plan.options],
         [plan.probe.versions, fingerprints.code_digest()],
     ]
     return replace(plan, hash=digest(to_builtins(work)))

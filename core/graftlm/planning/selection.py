@@ -100,8 +100,6 @@ def parts(chosen: Selection, situation: Situation, registry: Registry) -> tuple[
                 problems.append(
                     f"runs in an environment of its own ('{spec.environment.name}'), which graftlm cannot make yet"
                 )
-        if isinstance(spec, Quantization) and not spec.bits and situation.config.get("quantization_config"):
-            problems.append("the checkpoint is quantized itself, which is not supported yet: use the original weights")
         if isinstance(spec, Accelerator):
             problems += _contested(spec, chosen.accelerators)
         if not isinstance(spec, Evaluator):

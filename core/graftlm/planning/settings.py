@@ -18,7 +18,8 @@ def flag(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Resolved settings by name, and where each is from: ``asked``, ``model`` or ``default``."""
+    """Resolved settings by name, and where each is from: ``asked``, ``default``, or who suggested it
+    (``model``, ``method``, ``parent``)."""
 
     values: Mapping[str, Any]
     origins: Mapping[str, str]
@@ -38,19 +39,21 @@ class Settings:
         return Settings({**self.values, name: value}, {**self.origins, name: "default"})
 
 
-def settle(config: RunConfig, suggestions: Mapping[str, Any]) -> Settings:
-    """``suggestions`` are the model's, by setting name; asking for epochs or steps puts its own duration aside."""
+def settle(config: RunConfig, suggestions: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """``suggestions`` are values by setting name, by who suggests them, the strongest first; asking for epochs or steps
+    puts a suggested duration aside.
+    """
     check(config)
     said = config.said()
-    if "epochs" in said or "max_steps" in said:
-        suggestions = {name: v for name, v in suggestions.items() if name not in ("epochs", "max_steps")}
+    timed = ("epochs", "max_steps") if "epochs" in said or "max_steps" in said else ()
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for name, metadata in SETTINGS.items():
+        who = next((who for who, theirs in suggestions.items() if name in theirs and name not in timed), None)
         if name in said:
             values[name], origins[name] = said[name], "asked"
-        elif name in suggestions:
-            values[name], origins[name] = suggestions[name], "model"
+        elif who is not None:
+            values[name], origins[name] = suggestions[who][name], who
         else:
             values[name], origins[name] = metadata["default"], "default"
     return Settings(values, origins)

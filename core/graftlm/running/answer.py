@@ -13,20 +13,22 @@ from graftlm.chat_templates.own import OwnTemplate
 from graftlm.contracts.config import AUTO
 from graftlm.contracts.errors import ModelError, StoreError, UsageError
 from graftlm.contracts.job import GenerateJob
+from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.record import AdapterRecord
-from graftlm.contracts.serial import file_digest, to_json
+from graftlm.contracts.serial import to_json
 from graftlm.contracts.specs import ModelFamily, PromptTemplate
 from graftlm.planning import base_model, fingerprints
 from graftlm.planning.encoding_plan import thinks
+from graftlm.planning.precision import best_device, best_dtype
 from graftlm.planning.probing import probe
 from graftlm.planning.prompting import JUDGE, choose_template, template_for
-from graftlm_registry.adapters import AdapterStore, open_store
-from graftlm_registry.adapters.content import content_digest
+from graftlm_registry.adapters import open_store
 from graftlm_registry.adapters.names import PATTERN
 from graftlm_registry.plugins import Registry
 
-from .worker_process import OnEvent, run_worker
+from .stored import Stored, stored
+from .worker_process import OnEvent, StartWorker, run_worker
 
 
 def answer(
@@ -39,6 +41,7 @@ def answer(
     template: str = AUTO,
     thinking: str = "",
     system: str = "",
+    start: StartWorker = run_worker,
 ) -> list[str]:
     """Greedy answers of ``name``, an adapter (``name`` or ``name@version``) or else a model.
 
@@ -51,12 +54,12 @@ def answer(
         job = _model_job(name, registry, template, thinking)
     else:
         _refuse_other_words(record, template, thinking)
-        job = _adapter_job(record, _verified(store, record), registry)
+        job = _adapter_job(stored(record, store, registry), registry)
     job = replace(job, prompts=tuple(prompts), max_new_tokens=max_new_tokens, system=system)
     folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
     try:
         (folder / "job.json").write_bytes(to_json(job))
-        return list(run_worker("generate", folder, on_event)["answers"])
+        return list(start("generate", folder, on_event)["answers"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -77,46 +80,24 @@ def _refuse_other_words(record: AdapterRecord, template: str, thinking: str) -> 
         )
 
 
-def _verified(store: AdapterStore, record: AdapterRecord) -> Path:
-    """The adapter's folder, its content as it was published."""
-    folder = store.path(record.reference)
-    if content_digest(folder) != record.digest:
-        raise StoreError(f"the files of {record.reference} in {folder} are not those that were published")
-    return folder
-
-
-def _adapter_job(record: AdapterRecord, adapter: Path, registry: Registry) -> GenerateJob:
-    """Refuses a base, a tokenizer or a template that is not the record's."""
-    if record.kind != "adapter":
-        raise StoreError(f"{record.reference} is an overlay of a whole model, which cannot be generated from yet")
-    if record.quantization != "none":
-        raise StoreError(
-            f"{record.reference} was trained on a {record.quantization} base, which cannot answer here yet"
-        )
-    reference = record.base.reference
-    asked = base_model.request(reference, record.base.revision)
-    source, description = base_model.describe(asked, registry)
-    folder = source.fetch(asked, description)
-    tokenizer = folder / "tokenizer.json"
-    if not tokenizer.is_file() or file_digest(tokenizer) != record.tokenizer_hash:
-        raise StoreError(f"the tokenizer of {reference} is not the one that {record.reference} was trained with")
+def _adapter_job(found: Stored, registry: Registry) -> GenerateJob:
+    """Refuses a template that is not the record's."""
+    record, description = found.record, found.description
     template_for(record.template, description, registry)
     with OwnTemplate.from_folder(description.folder, description.name) as own:
-        found = fingerprints.template_hash(undated(registry.get(PromptTemplate, record.template), own))
-    if found != record.template_hash:
+        now = fingerprints.template_hash(undated(registry.get(PromptTemplate, record.template), own))
+    if now != record.template_hash:
         raise StoreError(
             f"the template '{record.template}' renders otherwise than when {record.reference} was trained: "
             "use the version of graftlm, or of the plugin, that trained it"
         )
     return GenerateJob(
-        model=str(folder),
+        model=str(found.folder),
         weights=description.weights,
-        adapter=str(adapter),
-        weights_digest=record.base.weights_digest,
+        load=found.load,
+        kept=found.kept,
         template=record.template,
-        device=_device(),
-        dtype=record.base.dtype,
-        attention=record.effective.attention,
+        device=found.device,
         max_new_tokens=0,
         prompts=(),
         thinking=record.thinking,
@@ -131,17 +112,23 @@ def _model_job(name: str, registry: Registry, wanted: str, thinking: str) -> Gen
         adapters = ", ".join(open_store().names()) or "none"
         raise ModelError(f"{name} is neither an adapter (there are: {adapters}) nor a model: {error}") from None
     family = base_model.family_of(description, "auto", registry)
+    facts = family.facts(description.config)
+    if facts.remote_code:
+        raise ModelError(f"the code of {name} comes with its checkpoint, which 'generate' does not run")
     template = _model_template(wanted, family, description, registry)
-    device = _device()
+    device = best_device(probe())
+    load = LoadPlan(
+        name=description.name,
+        dtype=best_dtype(probe(), device),
+        attention=next(a for a in ("sdpa", "eager") if a in facts.attention_implementations),
+    )
     return GenerateJob(
         model=str(source.fetch(asked, description)),
         weights=description.weights,
-        adapter="",
-        weights_digest="",
+        load=load,
+        kept=None,
         template=template.name,
         device=device,
-        dtype="bf16" if device == "cuda" and "bf16" in probe().dtypes else "fp32",
-        attention=next(a for a in ("sdpa", "eager") if a in family.facts(description.config).attention_implementations),
         max_new_tokens=0,
         prompts=(),
         thinking=thinks(thinking or "off", template, False),
@@ -160,7 +147,3 @@ def _model_template(
     for problem in chosen.problems:
         raise ModelError(f"{description.name} cannot be used with template '{chosen.template.name}': {problem}")
     return chosen.template
-
-
-def _device() -> str:
-    return "cuda" if "cuda" in probe().device_types else "cpu"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from graftlm.contracts.errors import Interrupted, PluginError, StoreError, UsageError
+from graftlm.contracts.errors import Interrupted, PluginError, StoreError
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
@@ -20,9 +20,11 @@ from graftlm.contracts.serial import file_digest, from_json, to_builtins, to_jso
 from graftlm.planning import base_model
 from graftlm.version import __version__
 from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
 
+from .out_folder import check_out
 from .rows import encode_rows, lay_out_rows
 from .stopping import interrupted
 from .worker_process import OnEvent, StartWorker, run_worker
@@ -58,7 +60,7 @@ def carry_out(
     """
     refuse(plan)
     if out is not None:
-        _check_out(out)
+        check_out(out)
     store = open_store()
     staged = store.stage()
     run = None
@@ -107,15 +109,6 @@ def _copy_out(files: Path, out: Path, record: AdapterRecord) -> None:
         raise StoreError(f"{record.reference} is kept, but could not be written to {out}: {error}") from None
 
 
-def _check_out(out: Path) -> None:
-    """``UsageError`` where the folder is not empty, or cannot be one."""
-    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise UsageError(f"--out {out}: {nearest} is a file: give a new folder")
-    if nearest == out and any(out.iterdir()):
-        raise UsageError(f"--out {out} is not empty: give a new folder")
-
-
 def _make_run() -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     run = home() / "runs" / f"{stamp}-{os.urandom(3).hex()}"
@@ -127,13 +120,23 @@ def _make_run() -> Path:
 
 
 def _prepare(plan: Plan, registry: Registry, run: Path, staged: Path) -> None:
-    asked = base_model.request(plan.model.reference, plan.model.revision, bool(plan.settings.get("offline")))
+    offline, code = bool(plan.settings.get("offline")), plan.load.trust_remote_code
+    asked = base_model.request(plan.model.reference, plan.model.revision, offline, code)
     source, description = base_model.describe(asked, registry)
     folder = source.fetch(asked, description)
     lay_out_rows(plan, registry, run)
     (run / "plan.json").write_bytes(to_json(plan))
-    job = TrainJob(run=run.name, model=str(folder), staged=str(staged))
+    parent = str(_parent(plan)) if plan.method.parent else ""
+    job = TrainJob(run=run.name, model=str(folder), staged=str(staged), parent=parent)
     (run / "job.json").write_bytes(to_json(job))
+
+
+def _parent(plan: Plan) -> Path:
+    """The files of the adapter that the run goes on from, still those that the plan names."""
+    folder = open_store().path(plan.method.parent)
+    if content_digest(folder) != plan.method.parent_digest:
+        raise StoreError(f"the files of {plan.method.parent} are not those that were planned with")
+    return folder
 
 
 def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
@@ -170,6 +173,7 @@ def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
             model_type=plan.model.model_type,
             family=plan.model.family,
         ),
+        load=plan.load,
         template=plan.template.name,
         template_hash=plan.template.hash,
         tokenizer_hash=file_digest(folder / "tokenizer.json"),
@@ -186,5 +190,6 @@ def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         validation_loss=outcome.validation[-1][1] if outcome.validation else None,
         device=plan.probe.devices[0].name if plan.device != "cpu" else plan.probe.devices[-1].name,
         graftlm=__version__,
+        parents=(plan.method.parent,) if plan.method.parent else (),
         thinking=plan.encoding.thinking,
     )

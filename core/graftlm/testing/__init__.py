@@ -14,12 +14,13 @@ if find_spec("pytest"):
     import pytest
 
     pytest.register_assert_rewrite(
-        *(f"graftlm.testing.{name}" for name in ("formats", "templates", "families", "backends"))
+        *(f"graftlm.testing.{name}" for name in ("formats", "templates", "families", "quantizations", "backends"))
     )
 
 from .backends import BackendSuite
 from .families import FamilySuite
 from .formats import FormatSuite
+from .quantizations import QuantizationSuite
 from .templates import TemplateSuite
 
-__all__ = ["BackendSuite", "FamilySuite", "FormatSuite", "TemplateSuite"]
+__all__ = ["BackendSuite", "FamilySuite", "FormatSuite", "QuantizationSuite", "TemplateSuite"]

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ def start_in_process(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, 
     """Like ``run_worker``, but exceptions arrive as they are raised, and events all at the end."""
     from accelerate.state import AcceleratorState
 
-    from graftlm.worker.encoding import encode_job
+    from graftlm.worker.__main__ import JOBS
     from graftlm.worker.events import Events
-    from graftlm.worker.training import train_job
 
-    carry_out = {"encode": encode_job, "train": train_job}[job]
+    module, name = JOBS[job]
+    carry_out = getattr(import_module(f"graftlm.worker.{module}"), name)
     path = folder / "events.jsonl"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -8,15 +8,24 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 from graftlm.contracts.errors import GraftlmError, StoreError, public_name
+
+JOBS = {
+    "encode": ("encoding", "encode_job"),
+    "train": ("training", "train_job"),
+    "generate": ("answering", "generate_job"),
+    "merge": ("merging", "merge_job"),
+}
+"""Module and function of each job."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="graftlm.worker")
     parser.add_argument("--probe", action="store_true", help="say what this machine is, and leave")
-    parser.add_argument("job", nargs="?", choices=("encode", "train", "generate"))
+    parser.add_argument("job", nargs="?", choices=tuple(JOBS))
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--events", type=int)
     given = parser.parse_args()
@@ -27,22 +36,14 @@ def main() -> int:
     if given.job is None or given.folder is None or given.events is None:
         parser.error("give a job, a folder and --events")
     from .events import PROTOCOL, Events
+    from .unneeded import hide_unneeded
 
     events = Events(given.events)
     events.send("hello", protocol=PROTOCOL, python=sys.version.split()[0])
     try:
-        if given.job == "encode":
-            from .encoding import encode_job
-
-            encode_job(given.folder, events)
-        elif given.job == "train":
-            from .training import train_job
-
-            train_job(given.folder, events)
-        else:
-            from .answering import generate_job
-
-            generate_job(given.folder, events)
+        hide_unneeded(given.folder)
+        module, name = JOBS[given.job]
+        getattr(import_module(f"graftlm.worker.{module}"), name)(given.folder, events)
     except BaseException as error:  # noqa: BLE001 - the front must hear of everything
         if not isinstance(error, GraftlmError):
             traceback.print_exc()

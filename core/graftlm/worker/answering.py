@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from graftlm.chat_templates.binding import bound
 from graftlm.chat_templates.own import OwnTemplate
 from graftlm.contracts.conversation import Conversation, Message, RenderOptions
-from graftlm.contracts.errors import RunError, UsageError
+from graftlm.contracts.errors import UsageError
 from graftlm.contracts.job import GenerateJob
 from graftlm.contracts.serial import from_json
 from graftlm.contracts.specs import PromptTemplate
@@ -17,8 +16,7 @@ from graftlm_registry.plugins import registry
 
 from .events import Events
 from .generation import greedy, positions, stop_ids
-from .load import from_files, random_weights
-from .proof import base_digest
+from .kept import with_kept
 
 
 def generate_job(folder: Path, events: Events) -> None:
@@ -31,7 +29,7 @@ def generate_job(folder: Path, events: Events) -> None:
     with OwnTemplate.from_folder(Path(job.model)) as own:
         template = bound(registry().get(PromptTemplate, job.template), own)
         prompts = [tokenizer.encode(template.render(c, asked)).ids for c in conversations]
-    model = _load(job)
+    model = with_kept(job.load, job.weights, Path(job.model), job.kept, job.device)
     room = positions(model)
     longest = max(map(len, prompts))
     if longest >= room:
@@ -41,18 +39,3 @@ def generate_job(folder: Path, events: Events) -> None:
     stops = stop_ids(tokenizer, template.stop_tokens)
     answers = greedy(model, prompts, stops, job.max_new_tokens, job.device, events.checkpoint)
     events.send("done", answers=[tokenizer.decode(answer).strip() for answer in answers])
-
-
-def _load(job: GenerateJob) -> Any:
-    if job.weights == "random":
-        random_weights(Path(job.model))
-    model = from_files(job.model, Path(job.model), job.dtype, job.attention).to(job.device)
-    if not job.adapter:
-        return model
-    from peft import PeftModel
-
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    if job.weights_digest and base_digest(model) != job.weights_digest:
-        raise RunError("the base's weights are not those that this adapter was trained on")
-    return PeftModel.from_pretrained(model, job.adapter)

@@ -32,8 +32,10 @@ def stop_ids(tokenizer: SpanTokenizer, stop_tokens: Sequence[str]) -> list[int]:
 
 
 def positions(model: Any) -> int:
-    """The longest text that the model can read, in tokens."""
-    return int(getattr(model.config, "max_position_embeddings", None) or sys.maxsize)
+    """The longest text that the model can read, in tokens. A dynamic RoPE stretches what the configuration says."""
+    rope = getattr(model.config, "rope_parameters", None) or {}
+    stretched = rope["factor"] if rope.get("rope_type") == "dynamic" else 1
+    return int((getattr(model.config, "max_position_embeddings", None) or sys.maxsize) * stretched)
 
 
 def greedy(

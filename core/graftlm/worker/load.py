@@ -1,9 +1,9 @@
-"""Loading the base and attaching the method, as the plan says; and counting what came of it."""
+"""Loading a base as it was asked, and counting what came of it."""
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,121 +12,101 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from graftlm.contracts.errors import ModelError, RunError
-from graftlm.contracts.plan import Plan
-from graftlm.contracts.services import LoadContext, LoadedModel, Quantizer, Tuner
+from graftlm.contracts.load import LoadPlan
+from graftlm.contracts.services import LoadContext, Quantizer
+from graftlm.contracts.specs import Quantization
+from graftlm_registry.plugins import registry
 
-from .patches import Patches
+from . import rope
+from .plain_linear import plain_linear
 from .targets import resolve_target
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def random_weights(folder: Path) -> None:
-    """Draw the weights of a ``shape:`` model into its folder, once; they are the same for every run."""
-    marker = folder / "weights.complete"
-    if marker.exists():
-        return
-    torch.manual_seed(0)
-    fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
-    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
-    model.save_pretrained(fresh)
-    for path in sorted(fresh.glob("model*")):
-        path.replace(folder / path.name)
-    shutil.rmtree(fresh)
-    marker.touch()
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A loaded base. ``linear`` are its linear layers, by path, the head left out; ``quantized`` those modules that are
+    quantized, with the weights that each stands for; ``share`` is theirs of all weights.
+    """
+
+    model: Any
+    linear: tuple[str, ...]
+    quantized: Mapping[str, int]
+    share: float
 
 
-def from_files(name: str, folder: Path, dtype: str, attention: str, **arguments: Any) -> Any:
+def load_base(load: LoadPlan, folder: Path, device: str) -> Base:
+    """Raises ``ModelError`` where the files cannot be read, ``RunError`` where something else than ``load`` came."""
+    spec = registry().get(Quantization, load.quantization)
+    quantizer: Quantizer = resolve_target(spec.target)()
+    context = LoadContext(load=load, folder=folder, device=device)
+    arguments = quantizer.load_arguments(context)
+    with plain_linear(load.linear_classes):
+        model = from_files(load, folder, **arguments)
+    if not arguments:  # a quantizer places the weights itself
+        model.to(device)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    model = quantizer.prepare(model, context)
+    linear, quantized = linear_layers(model), quantizer.quantized(model)
+    _check_quantized(load, bool(spec.bits), linear, quantized)
+    rope.check(model, load.rope)
+    rope.forget_longer_texts(model)
+    # PEFT writes the name down, and a path is nobody's business
+    model.name_or_path = model.config._name_or_path = load.name
+    return Base(model, linear, quantized, _share(model, quantized))
+
+
+def from_files(load: LoadPlan, folder: Path, **arguments: Any) -> Any:
     """A model from its safetensors, every tensor of it; ``ModelError`` where they cannot be read or do not fit."""
     try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=load.trust_remote_code, local_files_only=True)
+        if load.rope is not None:
+            rope.scale(config, load.rope)
         model, loaded = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=DTYPES[dtype],
-            attn_implementation=attention,
+            config=config,
+            dtype=DTYPES[load.dtype],
+            attn_implementation=load.attention,
             local_files_only=True,
-            trust_remote_code=False,
+            trust_remote_code=load.trust_remote_code,  # said in any case: transformers asks on stdin otherwise
             use_safetensors=True,
             output_loading_info=True,
             **arguments,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ModelError(f"{name} cannot be loaded from {folder}: {first}") from error
+        raise ModelError(f"{load.name} cannot be loaded from {folder}: {first}") from error
     lacking = [*loaded["missing_keys"], *loaded["mismatched_keys"]]
     if lacking:  # transformers draws random numbers for these, and goes on
-        raise ModelError(f"{folder} lacks weights of {name}: {len(lacking)} tensors, the first {lacking[0]}")
+        raise ModelError(f"{folder} lacks weights of {load.name}: {len(lacking)} tensors, the first {lacking[0]}")
     model.generation_config = GenerationConfig()  # a file's beams or penalties would make "greedy" something else
     ran = model.config._attn_implementation
-    if ran != attention:
-        raise RunError(f"the plan says {attention} attention, and {ran} was loaded")
+    if ran != load.attention:
+        raise RunError(f"the plan says {load.attention} attention, and {ran} was loaded")
     return model
 
 
-def load_base(plan: Plan, folder: Path, device: str) -> tuple[Any, int]:
-    """The base on its device, and the number of its layers that are really quantized."""
-    quantizer: Quantizer = resolve_target(plan.part("quantization").target)()
-    context = LoadContext(plan=plan, folder=folder, device=device, options=plan.options.get("quantization", {}))
-    arguments = quantizer.load_arguments(context)
-    model = from_files(plan.model.name, folder, plan.dtype, plan.attention, **arguments)
-    if not arguments:  # a quantizer places the weights itself
-        model.to(device)
-    model = quantizer.prepare(model, context)
-    return model, quantizer.count(model)
-
-
-def linear_layers(model: Any) -> int:
-    """Linear layers, the output head left out."""
+def linear_layers(model: Any) -> tuple[str, ...]:
+    """Paths of the linear layers, the output head left out."""
     head = model.get_output_embeddings()
-    return sum(isinstance(m, torch.nn.Linear) and m is not head for m in model.modules())
+    return tuple(n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head)
 
 
-def attach(plan: Plan, model: Any, initial: Path, tuner: Tuner) -> Any:
-    """The model with the method's adapter, its initial weights read from ``initial``, or drawn and written there."""
-    torch.manual_seed(plan.training.seed)
-    tuned = tuner.attach(model, plan.method)
-    trainable = {name: p for name, p in tuned.named_parameters() if p.requires_grad}
-    if not trainable:
-        raise RunError(f"method {plan.method.name} trains nothing in this model")
-    from safetensors.torch import load_file, save_file
-
-    if initial.is_file():
-        known = load_file(initial)
-        if known.keys() != trainable.keys():
-            raise RunError(f"the initial weights in {initial} are of another adapter")
-        with torch.no_grad():
-            for name, parameter in trainable.items():
-                parameter.copy_(known[name])
-    else:
-        initial.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: p.detach().cpu().contiguous() for name, p in trainable.items()}, initial)
-    return tuned
+def _check_quantized(load: LoadPlan, asked: bool, linear: tuple[str, ...], quantized: Mapping[str, int]) -> None:
+    missed = [name for name in linear if name not in quantized] if asked else []
+    if missed or (quantized and not asked) or (asked and not quantized):
+        first = f", the first that is not {missed[0]}" if missed else ""
+        raise RunError(
+            f"the plan says quantization {load.quantization}, and {len(quantized)} of {len(linear)} linear layers are "
+            f"quantized{first}"
+        )
 
 
-def check_adapted(plan: Plan, adapted: dict[str, int], present: dict[str, int]) -> None:
-    """Every layer of every target must be adapted."""
-    for target in plan.method.target_modules:
-        if adapted.get(target, 0) != present.get(target, 0) or not adapted.get(target):
-            share = f"{adapted.get(target, 0)} of {present.get(target, 0)}"
-            raise RunError(f"{share} '{target}' layers are adapted, and the plan says all")
-
-
-def load_adapted(plan: Plan, folder: Path, device: str, initial: Path, patches: Patches, tuner: Tuner) -> LoadedModel:
-    """Base, then patches of stage ``model``, then the adapter, then patches of stage ``adapter``."""
-    patches.enter("load")
-    base, quantized = load_base(plan, folder, device)
-    base.name_or_path = base.config._name_or_path = plan.model.name  # PEFT writes it down; a path is nobody's business
-    patches.enter("model", base)
-    linear = linear_layers(base)
-    present: dict[str, int] = {}
-    for name, _ in base.named_modules():
-        last = name.rpartition(".")[2]
-        present[last] = present.get(last, 0) + 1
-    attention = base.config._attn_implementation
-    tuned = attach(plan, base, initial, tuner)
-    adapted = tuner.adapted(tuned)
-    if plan.method.keeps == "adapter":
-        check_adapted(plan, adapted, present)
-    patches.enter("adapter", tuned)
-    return LoadedModel(
-        model=tuned, linear_layers=linear, quantized_layers=quantized, adapted=adapted, attention=attention
-    )
+def _share(model: Any, quantized: Mapping[str, int]) -> float:
+    """Of all weights, those of the quantized modules."""
+    stored = {f"{name}.weight" for name in quantized}
+    rest = sum(p.numel() for name, p in model.named_parameters() if name not in stored)
+    inside = sum(quantized.values())
+    return inside / (inside + rest) if inside else 0.0

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from graftlm.chat_templates.binding import bound, own_template
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.job import TrainJob
-from graftlm.contracts.outcome import Effective, EncodingCounts, Outcome
+from graftlm.contracts.outcome import Effective, EncodingCounts, Outcome, Proof, Score
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json, to_builtins
 from graftlm.contracts.services import LoadedModel, Trainer, Tuner
-from graftlm.contracts.specs import PromptTemplate, Quantization
+from graftlm.contracts.specs import PromptTemplate
 from graftlm.contracts.versions import versions
 from graftlm.encoding.kept import read_counts
 from graftlm.encoding.rows import load_rows
@@ -54,25 +54,29 @@ class _Run:
 
     def carry_out(self, trainer: Trainer, started: float) -> Outcome:
         counts, context = self._prepare()
+        from .memory import MemoryMeter
+        from .proof import proof_logits
+
+        parts = (self.plan.part(kind) for kind in ("backend", "method", "quantization"))
+        meter = MemoryMeter(self.plan.device, [registry().find(part.kind, part.name)[1] for part in parts])
         self.events.progress("load", 0, 1)
         loaded = trainer.load(context)
         self.events.checkpoint()
-        model = loaded.model
         effective = self._effective(loaded, trainer)
         self.events.send("effective", **to_builtins(effective))
-        from .proof import base_digest, prove
-
-        before = base_digest(model)
-        self.patches.enter("step", model)
+        self.patches.enter("step", loaded.model)
         context.start()
         trainer.train(context, loaded)
         if len(context.losses) != self.plan.training.steps:
             raise RunError(f"{len(context.losses)} of {self.plan.training.steps} planned steps were trained")
+        memory = meter.read()
         self.events.progress("prove", 0, 1)
         staged = Path(self.job.staged)
-        self.tuner.save(model, staged)
-        proof = prove(model, self.tuner, staged, context.rows, self.plan.device, before)
-        scores = self._scores(model)
+        self.tuner.save(loaded.model, staged)
+        trained = proof_logits(loaded.model, context.rows, self.plan.device)
+        before = loaded.base_digest
+        loaded.model = None  # the base is loaded once more: there must be room
+        proof, scores = self._proved_and_scored(trained, before, staged, context)
         return Outcome(
             run=self.job.run,
             plan_hash=self.plan.hash,
@@ -89,12 +93,32 @@ class _Run:
             scores=scores,
             staged=str(staged),
             digest=content_digest(staged),
+            memory=memory,
         )
 
+    def _proved_and_scored(
+        self, trained: Any, base_digest: str, staged: Path, context: RunContext
+    ) -> tuple[Proof, tuple[Score, ...]]:
+        """What is scored is what is kept: before is the bare base, after the base with the staged files."""
+        import gc
+
+        from .load import load_base
+        from .proof import prove
+
+        gc.collect()
+        base = load_base(self.plan.load, self.folder, self.plan.device).model
+        scores: list[Score] = []
+
+        def score_base(model: Any) -> None:
+            scores.extend(self._scores(model, "before"))
+
+        tuned, proof = prove(trained, base, base_digest, self.tuner, staged, context.rows, self.plan.device, score_base)
+        return proof, (*scores, *self._scores(tuned, "after"))
+
     def _prepare(self) -> tuple[EncodingCounts, RunContext]:
+        from .adapt import load_adapted
         from .batches import draw_order, write_order
         from .context import RunContext
-        from .load import load_adapted, random_weights
 
         encoded = self.run / "encoded"
         counts = {
@@ -109,12 +133,16 @@ class _Run:
         order = draw_order(len(rows), self.plan.training)
         write_order(order, encoded / "order.json")
         if self.plan.model.weights == "random":
+            from .random_weights import random_weights
+
             self.events.progress("draw random weights", 0, 1)
             random_weights(self.folder)
         initial = self.run / "initial" / "adapter.safetensors"
 
+        parent = Path(self.job.parent) if self.job.parent else None
+
         def load() -> LoadedModel:
-            return load_adapted(self.plan, self.folder, self.plan.device, initial, self.patches, self.tuner)
+            return load_adapted(self.plan, self.folder, initial, parent, self.patches, self.tuner)
 
         context = RunContext(
             plan=self.plan,
@@ -133,10 +161,9 @@ class _Run:
         """What was loaded, counted; ``RunError`` where it is not the plan's."""
         model = loaded.model
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        frozen = next((p for p in model.parameters() if not p.requires_grad), None)
         effective = Effective(
             device=next(model.parameters()).device.type,
-            dtype=_short(frozen.dtype) if frozen is not None else self.plan.dtype,
+            dtype=_computed_in(model, self.plan),
             attention=loaded.attention,
             backend=self.plan.part("backend").name,
             linear_layers=loaded.linear_layers,
@@ -150,36 +177,38 @@ class _Run:
             batch_size=self.plan.training.batch_size,
             micro_batch=self.plan.training.micro_batch,
             versions=versions(),
+            quantized_share=loaded.quantized_share,
+            rope=loaded.rope,
+            gradient_checkpointing=bool(getattr(model, "is_gradient_checkpointing", False)),
         )
-        bits = registry().get(Quantization, self.plan.part("quantization").name).bits
-        if bool(bits) != bool(loaded.quantized_layers):
-            raise RunError(
-                f"the plan says quantization {self.plan.part('quantization').name}, and {loaded.quantized_layers} of "
-                f"{loaded.linear_layers} linear layers are quantized"
-            )
-        wanted = {"device": self.plan.device, "attention": self.plan.attention, "dtype": self.plan.dtype}
+        wanted = {
+            "device": self.plan.device,
+            "attention": self.plan.attention,
+            "dtype": self.plan.dtype,
+            "gradient_checkpointing": self.plan.training.gradient_checkpointing,
+        }
         for name, value in wanted.items():
             if getattr(effective, name) != value:
-                raise RunError(f"the plan says {name} {value}, and {getattr(effective, name)} was loaded")
+                raise RunError(
+                    f"the plan says {name.replace('_', ' ')} {value}, and {getattr(effective, name)} was loaded"
+                )
         return effective
 
-    def _scores(self, model: Any) -> Any:
-        """After, and before (the untouched base: the adapter off), when nothing waits for it any more."""
+    def _scores(self, model: Any, moment: Literal["before", "after"]) -> list[Score]:
         from .evaluation import evaluate
 
-        total = 2 * len(self.plan.evaluations) * len(self.plan.all_parts("evaluator"))
-        done = 0
+        count = len(self.plan.evaluations) * len(self.plan.all_parts("evaluator"))
+        done = count * (moment == "after")
 
         def progress(what: str) -> None:
             nonlocal done
-            self.events.progress(f"score {what}", done, total)
+            self.events.progress(f"score {what}", done, 2 * count)
             done += 1
 
-        shared = (self.plan.device, self.template, self.tokenizer)
-        after = evaluate(self.plan, self.run, model, *shared, "after", self.events.checkpoint, progress)
-        with self.tuner.untuned(model):
-            before = evaluate(self.plan, self.run, model, *shared, "before", self.events.checkpoint, progress)
-        return (*before, *after)
+        return evaluate(
+            self.plan, self.run, model, self.plan.device, self.template, self.tokenizer, moment, self.events.checkpoint,
+            progress,
+        )  # fmt: skip
 
 
 def _left_out(name: str, counts: EncodingCounts) -> list[str]:
@@ -194,5 +223,10 @@ def _left_out(name: str, counts: EncodingCounts) -> list[str]:
     return found
 
 
-def _short(dtype: Any) -> str:
-    return {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}.get(str(dtype), str(dtype))
+def _computed_in(model: Any, plan: Plan) -> str:
+    """The precision of the weights that are neither trained (those are fp32) nor quantized; the plan's, where there
+    are none.
+    """
+    frozen = (p.dtype for p in model.parameters() if not p.requires_grad and p.is_floating_point() and p.dim() > 1)
+    short = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
+    return next((short.get(str(dtype), str(dtype)) for dtype in frozen), plan.dtype)

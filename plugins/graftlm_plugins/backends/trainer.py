@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graftlm.api import Backend, Requirement, hookimpl
 
 if TYPE_CHECKING:
-    from graftlm.api import LoadedModel, TrainingContext
+    from graftlm.api import LoadedModel, Situation, TrainingContext
 
 
 class HuggingFaceTrainer:
@@ -114,12 +114,20 @@ def _reporting(context: TrainingContext) -> Any:
     return Reporting()
 
 
+def supports(situation: Situation) -> Sequence[str]:
+    """On a CPU, accelerate gives fp16 neither autocast nor a gradient scaler, without a word."""
+    if situation.dtype == "fp16" and situation.device == "cpu":
+        return ("computes fp16 on a CPU without mixed precision: use --backend peft, or --dtype bf16 or fp32",)
+    return ()
+
+
 @hookimpl
 def graftlm_backends() -> Iterable[Backend]:
     yield Backend(
         name="trainer",
         summary="transformers.Trainer with PEFT, the baseline",
         target="graftlm_plugins.backends.trainer:HuggingFaceTrainer",
+        supports=supports,
         requires=(
             Requirement(distribution="torch", minimum="2.11", below="2.14", extra="peft"),
             Requirement(distribution="transformers", minimum="5.17", below="5.24", extra="peft"),

@@ -1,78 +1,162 @@
-"""LoRA: low-rank matrices beside the frozen weights (Hu et al. 2021)."""
+"""LoRA: low-rank matrices beside the frozen weights (Hu et al. 2021), and its variants by their names."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from graftlm.api import Option, Requirement, RunError, TuningMethod, hookimpl
+from graftlm.api import Option, TuningMethod, hookimpl
+
+from . import counting
+from .peft_methods import PEFT, reasons, unquantized
 
 if TYPE_CHECKING:
-    from graftlm.api import MethodPlan
+    from graftlm.api import MethodPlan, Situation
 
-PROOF = "graftlm_proof"
+FROM_BASE = ("pissa", "olora")
+STARTS = ("true", "false", "gaussian", "orthogonal", "mica", *FROM_BASE)
+OPTIONS = (
+    Option(name="use_rslora", type="bool", default=False, help="scale by alpha / sqrt(rank)"),
+    Option(name="use_dora", type="bool", default=False, help="train the weights' magnitudes apart"),
+    Option(
+        name="init_lora_weights",
+        type="str",
+        default="true",
+        choices=STARTS,
+        help="how the matrices start. pissa and olora take them out of the weights; what is kept is a LoRA of twice "
+        "the rank on the unchanged base. Left out are eva, corda and lora_ga, which read data first, and loftq, which "
+        "replaces the weights by quantized ones",
+    ),
+    Option(
+        name="pissa_iterations", type="int", default=0, minimum=0,
+        help="iterations of a fast decomposition for pissa; 0 is the exact one",
+    ),
+    Option(
+        name="rank_pattern", type="mapping", default={},
+        help="other ranks for some modules: the end of a path, or a regular expression, and the rank",
+    ),
+    Option(
+        name="alpha_pattern", type="mapping", default={},
+        help="other alphas for some modules: the end of a path, or a regular expression, and the alpha",
+    ),
+    Option(
+        name="layers_to_transform", type="ints", default=(), minimum=0,
+        help="the numbers of the layers to adapt, from 0; all where empty",
+    ),
+    Option(
+        name="layers_pattern", type="list", default=(),
+        help="the name of the list of layers, where a path has several numbers",
+    ),
+    Option(
+        name="exclude_modules", type="list", default=(),
+        help="modules that stay as they are, by the ends of their paths",
+    ),
+    Option(
+        name="modules_to_save", type="list", default=(),
+        help="modules that are trained and kept whole, by the ends of their paths",
+    ),
+    Option(
+        name="target_parameters", type="list", default=(),
+        help="tensors of fused experts to adapt, by the ends of their paths, such as experts.gate_up_proj",
+    ),
+    Option(
+        name="trainable_token_indices", type="ints", default=(), minimum=0,
+        help="ids of tokens whose embeddings are trained too",
+    ),
+    Option(
+        name="bias", type="str", default="none", choices=("none", "all", "lora_only"),
+        help="biases to train too: none, all of the model, or those of the adapted layers",
+    ),
+    Option(name="lora_bias", type="bool", default=False, help="a bias behind the second matrix"),
+    Option(
+        name="ensure_weight_tying", type="bool", default=False,
+        help="keep embeddings and head tied where one of them is adapted or saved",
+    ),
+)  # fmt: skip
 
 
-class LoraTuner:
-    """LoRA through PEFT."""
+def check(options: Mapping[str, Any]) -> Sequence[str]:
+    """Combinations that PEFT refuses, or that would not be what they say."""
+    found, start = list(reasons(options)), options["init_lora_weights"]
+    if start in FROM_BASE:
+        for name, why in (
+            ("use_dora", "which trains magnitudes of the changed weights"),
+            ("target_parameters", "which are no matrices of a linear layer"),
+            ("lora_bias", "which starts from nothing"),
+        ):
+            if options[name]:
+                found.append(f"init_lora_weights={start} does not go with {name}, {why}: choose one")
+        if options["bias"] != "none":
+            found.append(f"init_lora_weights={start} does not go with bias={options['bias']}: choose one")
+    elif options["pissa_iterations"]:
+        found.append("pissa_iterations is for init_lora_weights=pissa")
+    if start == "olora" and options["pissa_iterations"]:
+        found.append("pissa_iterations is for init_lora_weights=pissa, and olora is asked for")
+    if options["lora_bias"]:
+        if start not in ("true", "false", *FROM_BASE):
+            found.append(f"lora_bias does not go with init_lora_weights={start}: choose one")
+        if options["use_dora"]:
+            found.append("lora_bias does not go with use_dora: choose one")
+    if start in ("mica", "orthogonal") and options["target_parameters"]:
+        found.append(f"init_lora_weights={start} is for linear layers, not for target_parameters")
+    if start == "mica" and options["use_dora"]:
+        found.append("init_lora_weights=mica does not go with use_dora: choose one")
+    if options["target_parameters"] and options["use_dora"]:
+        found.append("target_parameters does not go with use_dora: choose one")
+    if options["target_parameters"] and options["lora_bias"]:
+        found.append("target_parameters does not go with lora_bias: choose one")
+    for key, alpha in options["alpha_pattern"].items():
+        if not isinstance(alpha, int | float) or alpha <= 0:
+            found.append(f"alpha_pattern: the alpha of {key} is {alpha}")
+    for key, rank in options["rank_pattern"].items():
+        if isinstance(rank, float) and not rank.is_integer():
+            found.append(f"rank_pattern: the rank of {key} is {rank}, and must be a whole number")
+    return found
 
-    def attach(self, model: Any, method: MethodPlan) -> Any:
-        """Raises ``RunError`` where a target name matches nothing (PEFT lets a partly matching list pass)."""
-        from peft import LoraConfig, get_peft_model
 
-        present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-        missing = [target for target in method.target_modules if target not in present]
-        if missing:
-            raise RunError(f"target modules {', '.join(missing)} match nothing in this model")
-        config = LoraConfig(
-            task_type="CAUSAL_LM",
-            r=method.rank,
-            lora_alpha=method.alpha,
-            lora_dropout=method.dropout,
-            target_modules=list(method.target_modules),
-            use_rslora=bool(method.options["use_rslora"]),
-            use_dora=bool(method.options["use_dora"]),
-            bias="none",
-        )
-        return get_peft_model(model, config)
+def against(method: MethodPlan) -> Sequence[str]:
+    """Reasons against a plan, its settings and options together."""
+    found = list(check(method.options))
+    if method.options["target_parameters"] and method.dropout:
+        found.append("target_parameters does not go with dropout: give --dropout 0")
+    return found
 
-    def adapted(self, model: Any) -> dict[str, int]:
-        names = (name.rpartition(".")[2] for name, module in model.named_modules() if hasattr(module, "lora_A"))
-        return dict(Counter(names))
 
-    def untuned(self, model: Any) -> Any:
-        return model.disable_adapter()
+def supports(situation: Situation) -> Sequence[str]:
+    options = situation.method_options
+    start = options.get("init_lora_weights")
+    if start in FROM_BASE and situation.quantization_bits:
+        return unquantized(str(start))(situation)
+    if options.get("use_dora") and situation.quantization == "int8" and situation.device == "cpu":
+        return ("DoRA reads int8 weights in every pass, and PEFT loses their scales on a CPU: choose nf4, or lora",)
+    return ()
 
-    def save(self, model: Any, folder: Path) -> None:
-        # "auto" would ask a hub whether the base's embeddings are its own
-        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
-        (folder / "README.md").unlink(missing_ok=True)  # PEFT's card has no content of its own
 
-    @contextmanager
-    def reload(self, model: Any, folder: Path) -> Iterator[Any]:
-        """Loads the files under a second name into the same base."""
-        model.load_adapter(str(folder), PROOF)
-        model.set_adapter(PROOF)
-        try:
-            yield model
-        finally:
-            model.set_adapter("default")
-            model.delete_adapter(PROOF)
+LORA = TuningMethod(
+    name="lora",
+    summary="low-rank matrices beside the frozen weights",
+    keeps="adapter",
+    target="graftlm_plugins.methods.lora_tuner:LoraTuner",
+    requires=(PEFT,),
+    options=OPTIONS,
+    trained=counting.lora,
+    check=against,
+    supports=supports,
+)
+
+
+def variant(name: str, summary: str, **defaults: Any) -> TuningMethod:
+    """LoRA with other defaults, by a name of its own."""
+    options = tuple(replace(o, default=defaults[o.name]) if o.name in defaults else o for o in OPTIONS)
+    return replace(LORA, name=name, summary=summary, options=options)
 
 
 @hookimpl
 def graftlm_tuning_methods() -> Iterable[TuningMethod]:
-    yield TuningMethod(
-        name="lora",
-        summary="low-rank matrices beside the frozen weights",
-        keeps="adapter",
-        target="graftlm_plugins.methods.lora:LoraTuner",
-        requires=(Requirement(distribution="peft", minimum="0.21", below="0.22", extra="peft"),),
-        options=(
-            Option(name="use_rslora", type="bool", default=False, help="scale by alpha / sqrt(rank)"),
-            Option(name="use_dora", type="bool", default=False, help="train the weights' magnitudes apart"),
-        ),
-    )
+    yield LORA
+    yield variant("rslora", "lora scaled by alpha / sqrt(rank) (use_rslora=true)", use_rslora=True)
+    yield variant("dora", "lora with the weights' magnitudes trained apart (use_dora=true)", use_dora=True)
+    for name, what in (("pissa", "main singular directions"), ("olora", "orthonormal factors")):
+        summary = f"lora from the weights' {what} (init_lora_weights={name})"
+        yield variant(name, summary, init_lora_weights=name)

@@ -1,11 +1,13 @@
-"""No quantization: the base in its own precision."""
+"""No quantization: the base in its own precision, to train whole or where its memory is no matter."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graftlm.api import Quantization, hookimpl
+
+from .reasons import stored_quantized
 
 if TYPE_CHECKING:
     from graftlm.api import LoadContext
@@ -20,8 +22,8 @@ class Unquantized:
     def prepare(self, model: Any, context: LoadContext) -> Any:
         return model
 
-    def count(self, model: Any) -> int:
-        return sum(hasattr(module.weight, "quant_state") for module in model.modules() if hasattr(module, "weight"))
+    def quantized(self, model: Any) -> Mapping[str, int]:
+        return {}
 
 
 @hookimpl
@@ -31,4 +33,5 @@ def graftlm_quantizations() -> Iterable[Quantization]:
         summary="the base in its own precision",
         bits=0,
         target="graftlm_plugins.quantization.none:Unquantized",
+        supports=stored_quantized,
     )

@@ -18,6 +18,7 @@ SMALL = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+CODE = ("*.py",)
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 COPIES = ("*/*", "consolidated*")
 """The same weights once more, for other loaders (original/, onnx/, Mistral's own)."""
@@ -29,7 +30,7 @@ def accepts(request: ModelRequest) -> bool:
 
 def describe(request: ModelRequest) -> ModelDescription:
     """The small files only: nothing large moves until the plan stands."""
-    folder = _download(request, SMALL, request.revision)
+    folder = _download(request, _small(request), request.revision)
     names = _listed(request, folder)
     if names is not None:
         _refuse_pickles(request, names)
@@ -39,9 +40,13 @@ def describe(request: ModelRequest) -> ModelDescription:
 
 
 def fetch(request: ModelRequest, description: ModelDescription) -> Path:
-    folder = _download(request, (*SMALL, *WEIGHTS), description.revision)
+    folder = _download(request, (*_small(request), *WEIGHTS), description.revision)
     _refuse_pickles(request, [path.name for path in folder.iterdir()])
     return folder
+
+
+def _small(request: ModelRequest) -> tuple[str, ...]:
+    return (*SMALL, *CODE) if request.code else SMALL
 
 
 def _listed(request: ModelRequest, folder: Path) -> list[str] | None:

@@ -19,18 +19,27 @@ def describe(request: ModelRequest) -> ModelDescription:
     """Lays out a folder with the config and a tokenizer; the worker draws the weights into it when they are needed."""
     import hashlib
     import json
-    import shutil
 
     entry = request.catalogue.entry(request.reference.removeprefix(PREFIX))
     text = json.dumps(dict(entry.config), sort_keys=True, indent=2)
     folder = request.cache / "shapes" / f"{entry.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+    _lay(folder / "config.json", (text + "\n").encode())
     for name in TOKENIZER_FILES:
-        shutil.copyfile(entry.tokenizer / name, folder / name)
+        _lay(folder / name, (entry.tokenizer / name).read_bytes())
     return ModelDescription(
         name=f"{PREFIX}{entry.name}", source="shape", folder=folder, config=entry.config, weights="random"
     )
+
+
+def _lay(path: Path, content: bytes) -> None:
+    """Another run may be reading the file: it is replaced as a whole, and only where it differs."""
+    import os
+
+    if not path.is_file() or path.read_bytes() != content:
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        part.write_bytes(content)
+        part.replace(path)
 
 
 def fetch(request: ModelRequest, description: ModelDescription) -> Path:

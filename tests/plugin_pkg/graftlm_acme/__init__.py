@@ -27,7 +27,7 @@ START, END = "<s>", "</s>"
 
 
 def facts(config: Mapping[str, Any]) -> FamilyFacts:
-    """ACME's checkpoints are ``llama`` models."""
+    """ACME's checkpoints are ``olmo2`` models."""
     return FamilyFacts(attention=ATTENTION, mlp=MLP, default_targets=ATTENTION + MLP)
 
 
@@ -48,7 +48,7 @@ def render(conversation: Conversation, options: RenderOptions) -> list[Span]:
 @hookimpl
 def graftlm_model_families() -> Iterable[ModelFamily]:
     yield ModelFamily(
-        name="acme", summary="ACME", model_types=("llama",), facts=facts, template=lambda model: "acme-chat"
+        name="acme", summary="ACME", model_types=("olmo2",), facts=facts, template=lambda model: "acme-chat"
     )
 
 

@@ -64,14 +64,14 @@ def _prompting(config: RunConfig) -> tuple[Prompting, Settings]:
         offline=bool(said.get("offline")),
         allow_mismatch=bool(said.get("allow_template_mismatch")),
     )
-    settings = settle(config, model.description.suggestions)
+    settings = settle(config, {"model": model.description.suggestions})
     thinks(settings["thinking"], model.template, thoughts=False)  # refuses what cannot be
     prompting = Prompting(
         model=model.description.name,
         template=model.template,
         tokenizer=model.tokenizer,
         problems=model.problems,
-        max_length=max_length(settings, model.description),
+        max_length=max_length(settings, model.description.name, model.positions),
         overlong=settings["overlong"],
         train_on=settings["train_on"],
         thinking=settings["thinking"],

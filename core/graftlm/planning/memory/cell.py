@@ -1,0 +1,63 @@
+"""What is trained, and on what: the numbers that every part of an estimate is reckoned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graftlm.contracts.load import LoadPlan
+from graftlm.contracts.model import FamilyFacts, LinearShape, ModelShape
+
+FP32 = 4
+WIDTHS = {"fp32": FP32, "bf16": 2, "fp16": 2}
+"""Bytes of a scalar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """``bits`` are of a quantized weight, 0 where none is; ``trained`` counts scalars; ``targets`` are the adapted
+    modules. A micro-batch is ``samples`` rows padded to ``tokens``, of which the share ``answered`` is trained;
+    ``accumulates``: there are several to an optimizer step. ``stored`` is the precision of the files.
+    """
+
+    facts: FamilyFacts
+    shape: ModelShape
+    load: LoadPlan
+    bits: float
+    trained: int
+    overlay: bool
+    samples: int
+    tokens: int
+    checkpointing: bool
+    device: str
+    targets: tuple[str, ...] = ()
+    answered: float = 1.0
+    accumulates: bool = True
+    stored: str = "bf16"
+
+    @property
+    def width(self) -> int:
+        """Bytes of a scalar that is computed."""
+        return WIDTHS[self.load.dtype]
+
+    @property
+    def positions(self) -> int:
+        return self.samples * self.tokens
+
+    @property
+    def padded(self) -> bool:
+        """Samples of one micro-batch differ in length, and a mask says where each ends; a single one needs none."""
+        return self.samples > 1
+
+    @property
+    def depth(self) -> float:
+        """The share of the layers whose activations are kept: gradients stop below the first that is trained."""
+        shape = self.shape
+        layers = shape.in_linear + shape.experts + max(0, shape.other - shape.hidden)
+        return min(1.0, self.trained / layers) if self.overlay and layers else 1.0
+
+    def adapted(self, layer: LinearShape) -> bool:
+        """Whether the layer's input is kept for a gradient of weights."""
+        return self.overlay or layer.name in self.targets
+
+    def linear(self, role: tuple[str, ...]) -> tuple[LinearShape, ...]:
+        return tuple(layer for layer in self.shape.linear if layer.name in role)

@@ -1,0 +1,52 @@
+"""What a user should know of a plan, and what stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graftlm.contracts.load import LoadPlan
+from graftlm.contracts.model import FamilyFacts, ModelShape
+from graftlm.contracts.plan import MemoryPlan, MethodPlan
+from graftlm.contracts.record import AdapterRecord
+from graftlm.contracts.specs import PromptTemplate
+
+from .selection import Selection
+from .settings import Settings
+
+LORA_RANK = 16
+
+
+def notes(
+    settings: Settings,
+    facts: FamilyFacts,
+    load: LoadPlan,
+    chosen: Selection,
+    method: MethodPlan,
+    memory: MemoryPlan | None,
+    parent: AdapterRecord | None,
+    template: PromptTemplate,
+) -> Iterator[str]:
+    """Each a sentence."""
+    if method.keeps == "overlay" and facts.shape is not None:
+        yield _whole_weights(facts.shape, method, chosen)
+    if settings["target_modules"] == "all-linear" and facts.untargeted:
+        yield f"all-linear leaves out {', '.join(facts.untargeted)}: {facts.untargeted_reason}"
+    if load.rope is not None and load.rope.kind == "dynamic":
+        yield (
+            f"dynamic RoPE changes nothing up to {load.rope.original:,} positions; beyond, a text's frequencies follow "
+            "the longest text of its batch, so that batches of another size give other losses"
+        )
+    if parent is not None and parent.template != template.name:
+        yield f"{parent.reference} was trained with template {parent.template}, and this run takes {template.name}"
+    if memory is not None and not memory.fits:
+        yield f"it will hardly fit; {'; '.join(memory.advice)}" if memory.advice else "it will hardly fit"
+
+
+def _whole_weights(shape: ModelShape, method: MethodPlan, chosen: Selection) -> str:
+    count = chosen.method.trained(shape, method) if chosen.method.trained else shape.parameters
+    lora = sum(LORA_RANK * (linear.inputs + linear.outputs) * linear.count for linear in shape.linear)
+    return (
+        f"{method.name} trains {count:,} weights themselves, 16 bytes each with gradients and optimizer, where LoRA of "
+        f"rank {LORA_RANK} trains {lora:,}; it forgets more, and each version keeps what it changed whole: "
+        "lora is recommended"
+    )

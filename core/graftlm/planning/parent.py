@@ -1,0 +1,83 @@
+"""``--from-adapter``: an adapter of the store to go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graftlm.contracts.config import RunConfig
+from graftlm.contracts.errors import StoreError, UsageError
+from graftlm.contracts.model import ModelDescription
+from graftlm.contracts.record import AdapterRecord
+from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters.content import content_digest
+
+from .fingerprints import model_digest
+from .settings import flag
+
+SAME = ("method", "rank", "alpha", "dropout", "target_modules", "rope", "context_length")
+"""Settings that an adapter has once and for all."""
+
+
+def parent_of(config: RunConfig) -> AdapterRecord | None:
+    """The record, its files whole; ``UsageError`` where something else is asked than it is."""
+    if not config.from_adapter:
+        return None
+    store = open_store()
+    record = store.get(config.from_adapter)
+    if content_digest(store.path(record.reference)) != record.digest:
+        raise StoreError(f"the files of {record.reference} are not those that were published")
+    known = inherited(record)
+    for name in SAME:
+        said = getattr(config, name)
+        if said is not None and said != known.get(name):
+            has = (
+                f"has {name.replace('_', ' ')} {known[name]}" if name in known else f"was trained without {flag(name)}"
+            )
+            raise UsageError(
+                f"{flag(name)} {said}: {record.reference}, which the run goes on from, {has}: leave it out"
+            )
+    if (config.options or {}).get("method"):
+        raise UsageError(f"--set method.…: {record.reference}, which the run goes on from, has its own options")
+    return record
+
+
+def inherited(record: AdapterRecord) -> dict[str, Any]:
+    """Settings that go on as they were, by name."""
+    known = record.hyperparameters
+    found: dict[str, Any] = {
+        "method": record.method,
+        "quantization": record.quantization,
+        "dtype": record.load.dtype,
+        "template": record.template,
+        "thinking": "on" if record.thinking else "auto",
+    }
+    found |= {name: known[name] for name in ("rank", "alpha", "dropout") if known.get(name) is not None}
+    if known.get("target_modules"):
+        found["target_modules"] = ",".join(known["target_modules"])
+    if record.load.rope is not None:
+        found["rope"] = f"{record.load.rope.kind}:{record.load.rope.factor:.10g}"
+    return found
+
+
+def options_of(
+    record: AdapterRecord | None, quantization: str, asked: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, Mapping[str, Any]]:
+    """The options that were asked, with the adapter's own of its method, and of its quantization where it is the same
+    and none are asked.
+    """
+    if record is None:
+        return asked
+    kept = {"method": dict(record.hyperparameters["options"])}
+    if record.quantization == quantization:
+        kept["quantization"] = dict(record.load.options)
+    return {**kept, **asked}
+
+
+def check_base(record: AdapterRecord, description: ModelDescription) -> None:
+    """``UsageError`` where the base is another one than the adapter's."""
+    if model_digest(description) != record.base.files_digest:
+        raise UsageError(
+            f"{description.name} is not the base of {record.reference}, which is {record.base.name} "
+            f"({record.base.files_digest[:16]}): leave --model out"
+        )

@@ -1,0 +1,296 @@
+"""What is asked of a quantization: it takes every layer, says how many, can be trained through, and changes no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from graftlm.contracts.load import LoadPlan
+from graftlm.contracts.model import FamilyFacts, ModelShape
+from graftlm.contracts.services import LoadContext, Quantizer
+from graftlm.contracts.situation import Device, Probe, Situation
+from graftlm.contracts.specs import Quantization
+from graftlm_registry.plugins import registry
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+WIDE = {
+    "model_type": "llama", "vocab_size": 16, "hidden_size": 4096, "intermediate_size": 256, "num_hidden_layers": 1,
+    "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 64, "pad_token_id": 0,
+}  # fmt: skip
+"""A model whose ``gate_proj`` has rows as long as a real one's."""
+
+
+class QuantizationSuite:
+    """Subclass, name the quantization, and give a small configuration of each architecture that it must take."""
+
+    quantization: ClassVar[str]
+    configs: ClassVar[Mapping[str, Mapping[str, Any]]]
+    """``config.json`` by name, small enough to be built in a moment."""
+    error: ClassVar[float]
+    """Root mean square of what is lost of normally distributed weights, at most, as a share of that of the weights."""
+    dtypes: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
+    device: ClassVar[str] = "cpu"
+    untargeted: ClassVar[frozenset[str]] = frozenset({"out_proj"})
+    """Linear layers that no adapter can take: PEFT refuses a state space's own."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    @property
+    def spec(self) -> Quantization:
+        return registry().get(Quantization, self.quantization)
+
+    @property
+    def quantizer(self) -> Quantizer:
+        from graftlm.worker.targets import resolve_target
+
+        made: Quantizer = resolve_target(self.spec.target)()
+        return made
+
+    def original(self, config: Mapping[str, Any]) -> Any:
+        """Random weights in fp32, the same at every call; biases and norms too are not what they are born as."""
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        torch.manual_seed(0)
+        known = {k: v for k, v in config.items() if k != "model_type"}
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(config["model_type"], **known))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 1:
+                    parameter.add_(torch.randn_like(parameter), alpha=0.05)
+        return model.eval()
+
+    def write(self, model: Any, name: str = "base") -> Path:
+        folder = self.folder / name
+        model.save_pretrained(folder)
+        return folder
+
+    def load(self, folder: Path, dtype: str = "fp32", plain: bool = True, **options: Any) -> Any:
+        """The quantized base of these files. ``plain``: subclasses of ``nn.Linear`` are replaced, as the worker does
+        where ``exact_linear`` asks for it.
+        """
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        from graftlm.worker.plain_linear import plain_linear
+
+        known = {option.name: option.default for option in self.spec.options}
+        plan = LoadPlan(
+            name="x", dtype=dtype, attention="sdpa", quantization=self.quantization, options={**known, **options}
+        )
+        context = LoadContext(load=plan, folder=folder, device=self.device)
+        with torch.device("meta"):
+            bare = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+        classes = {type(m) for m in bare.modules() if isinstance(m, torch.nn.Linear)} - {torch.nn.Linear}
+        names = [f"{c.__module__}:{c.__qualname__}" for c in classes] if plain and self.spec.exact_linear else []
+        quantizer = self.quantizer
+        with plain_linear(names):
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, DTYPES[dtype]), **quantizer.load_arguments(context)
+            )
+        return quantizer.prepare(model, context).eval()
+
+    def with_lora(self, model: Any, **settings: Any) -> Any:
+        """On every quantized layer that an adapter can take."""
+        import torch
+        from peft import LoraConfig, get_peft_model
+
+        torch.manual_seed(1)
+        targets = {path.rpartition(".")[2] for path in self.quantizer.quantized(model)} - self.untargeted
+        return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=sorted(targets), **settings))
+
+    def ids(self) -> torch.Tensor:
+        import torch
+
+        return torch.arange(3, 35, device=self.device).repeat(2, 1)
+
+    def gradients(self, model: Any) -> dict[str, torch.Tensor]:
+        """Of a pass in training, by parameter."""
+        model.train().zero_grad()
+        model(input_ids=self.ids(), labels=self.ids(), use_cache=False).loss.backward()
+        return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+    def logits(self, model: Any) -> torch.Tensor:
+        import torch
+
+        with torch.no_grad():
+            logits: torch.Tensor = model.eval()(input_ids=self.ids(), use_cache=False).logits
+        return logits
+
+    def test_every_linear_layer_but_the_head_is_quantized_and_counted(self) -> None:
+        for name, config in self.configs.items():
+            model = self.original(config)
+            folder, weights = self.write(model, name.replace("/", "-")), linear_weights(model)
+            for dtype in self.dtypes:
+                found = self.quantizer.quantized(self.load(folder, dtype))
+                assert found == {path: weight.numel() for path, weight in weights.items()}, (name, dtype)
+
+    def test_nothing_is_counted_in_a_base_that_is_not_quantized(self) -> None:
+        assert self.quantizer.quantized(self.original(next(iter(self.configs.values())))) == {}
+
+    def test_all_else_is_in_the_precision_that_was_asked_and_frozen(self) -> None:
+        import torch
+
+        for name, config in self.configs.items():
+            model = self.original(config)
+            folder, known = self.write(model, name.replace("/", "-")), dict(model.named_parameters())
+            for dtype in self.dtypes:
+                asked, loaded = getattr(torch, DTYPES[dtype]), self.load(folder, dtype)
+                stored = {f"{path}.weight" for path in self.quantizer.quantized(loaded)}
+                for path, parameter in loaded.named_parameters():
+                    assert not parameter.requires_grad, (name, path)
+                    if path not in stored:
+                        assert parameter.dtype == asked, (name, path)
+                        assert torch.equal(parameter.cpu(), known[path].detach().to(asked)), (name, path)
+
+    def test_a_weight_takes_the_bits_that_are_said(self) -> None:
+        model = self.load(self.write(self.original(WIDE)))
+        name = "model.layers.0.mlp.gate_proj"
+        stored = stored_bytes(model, f"{name}.weight") + stored_bytes(model, f"{name}.SCB")
+        assert stored * 8 / self.quantizer.quantized(model)[name] == pytest.approx(self.spec.bits, abs=0.02)
+
+    def test_what_is_lost_of_the_weights_is_little(self) -> None:
+        model = self.original(next(iter(self.configs.values())))
+        loaded = self.load(self.write(model))
+        assert 0 < relative_error(loaded, linear_weights(model)) < self.error
+
+    def test_an_adapter_learns_on_it(self) -> None:
+        """In each precision on the first model, in one on each of the others."""
+        import torch
+
+        for index, (name, config) in enumerate(self.configs.items()):
+            folder = self.write(self.original(config), name.replace("/", "-"))
+            for dtype in self.dtypes if not index else self.dtypes[index % len(self.dtypes) :][:1]:
+                model = self.with_lora(self.load(folder, dtype))
+                first = {n: g for n, g in self.gradients(model).items() if "lora_B" in n}
+                assert len(first) == sum(hasattr(m, "lora_B") for m in model.modules()), (name, dtype)
+                assert all(g.isfinite().all() and g.abs().sum() > 0 for g in first.values()), (name, dtype)
+                optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+                losses = []
+                for _ in range(5):
+                    losses.append(model(input_ids=self.ids(), labels=self.ids(), use_cache=False).loss)
+                    optimizer.zero_grad()
+                    losses[-1].backward()
+                    optimizer.step()
+                assert losses[-1] < losses[0] - 0.1, (name, dtype)
+
+    def test_passes_change_neither_the_base_nor_the_gradients_after_them(self) -> None:
+        """A base that is repacked for inference when it is first evaluated trains no more."""
+        import torch
+
+        from graftlm.worker.digest import base_digest
+
+        for name, config in self.configs.items():
+            base = self.load(self.write(self.original(config), name.replace("/", "-")))
+            before = base_digest(base)
+            self.logits(base)
+            assert base_digest(base) == before, name
+            model = self.with_lora(base, init_lora_weights=False)
+            fresh = self.with_lora(self.load(self.folder / name.replace("/", "-")), init_lora_weights=False)
+            expected, got = self.gradients(fresh), self.gradients(model)
+            assert expected.keys() == got.keys(), name
+            assert all(torch.equal(expected[key], got[key]) for key in expected), name
+            assert base_digest(model.unload()) == before, name
+
+    def test_the_files_of_an_adapter_give_the_same_logits_on_a_fresh_base(self) -> None:
+        import torch
+        from peft import PeftModel
+
+        for name, config in self.configs.items():
+            folder = self.write(self.original(config), name.replace("/", "-"))
+            model = self.with_lora(self.load(folder), init_lora_weights=False)
+            model.save_pretrained(folder / "adapter", save_embedding_layers=False)
+            again = PeftModel.from_pretrained(self.load(folder), folder / "adapter")
+            assert torch.equal(self.logits(again), self.logits(model)), name
+            assert not torch.equal(self.logits(again), self.logits(self.load(folder))), name
+
+    def test_the_same_files_give_the_same_bytes_and_others_do_not(self) -> None:
+        """Twice the weights have the same integers, and other scales."""
+        import torch
+
+        from graftlm.worker.digest import base_digest
+
+        model = self.original(next(iter(self.configs.values())))
+        folder, one = self.write(model), next(iter(linear_weights(model).values()))
+        with torch.no_grad():
+            one.mul_(2)
+        loaded, other = self.load(folder), self.load(self.write(model, "other"))
+        assert base_digest(loaded) == base_digest(self.load(folder))
+        assert base_digest(loaded) != base_digest(other)
+        self.logits(loaded), self.logits(other)
+        assert base_digest(loaded) != base_digest(other)
+
+    def test_it_refuses_what_it_cannot_do(self) -> None:
+        assert not self.spec.supports(situation())
+        refused = {
+            "full": situation(method="full", method_keeps="overlay"),
+            "gptq": situation(config={"quantization_config": {"quant_method": "gptq"}}),
+            "mps": situation(device="mps"),
+            "80% of its weights are fused experts": situation(facts=facts(experts=400)),
+        }
+        for word, asked in refused.items():
+            reasons = self.spec.supports(asked)
+            assert len(reasons) == 1, reasons
+            assert word in reasons[0]
+        wanted = situation(facts=facts(experts=400), quantization_options={"partial": True})
+        assert not self.spec.supports(wanted)
+
+
+def linear_weights(model: Any) -> dict[str, torch.Tensor]:
+    """Weights of the linear layers by path, the head left out."""
+    import torch
+
+    head = model.get_output_embeddings()
+    return {p: m.weight for p, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
+
+
+def relative_error(model: Any, weights: Mapping[str, torch.Tensor]) -> float:
+    """Root mean square of what the layers multiply by less ``weights``, as a share of that of ``weights``. A layer says
+    what it multiplies by when it is given the unit vectors (in training: an evaluation may round activations as well).
+    """
+    import torch
+
+    model.train()
+    lost = whole = 0.0
+    with torch.no_grad():
+        for path, weight in weights.items():
+            layer, units = model.get_submodule(path), torch.eye(weight.shape[1], device=model.device)
+            effective = (layer(units) - layer(torch.zeros_like(units[:1]))).T
+            lost += float((effective.cpu() - weight).square().sum())
+            whole += float(weight.square().sum())
+    return float((lost / whole) ** 0.5)
+
+
+def stored_bytes(model: Any, name: str) -> int:
+    """Bytes of a parameter and of what goes with it, as the state of the model has them."""
+    parts = (value for key, value in model.state_dict().items() if key == name or key.startswith(f"{name}."))
+    return sum(_bytes(part) for part in parts)
+
+
+def _bytes(tensor: Any) -> int:
+    if hasattr(tensor, "__tensor_flatten__"):
+        return sum(_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+    return int(tensor.numel() * tensor.element_size())
+
+
+def facts(experts: int = 0) -> FamilyFacts:
+    """Of a model with a hundred parameters beside ``experts``."""
+    shape = ModelShape(
+        hidden=2, layers=1, vocabulary=10, context=8, heads=1, kv_heads=1, head_dim=2, intermediate=4, linear=(),
+        tied=True, other=80, experts=experts,
+    )  # fmt: skip
+    return FamilyFacts(attention=("q_proj",), mlp=("up_proj",), shape=shape)
+
+
+def situation(**fields: Any) -> Situation:
+    """LoRA in fp32 on a CPU, but for ``fields``."""
+    probe = Probe(python="3.11", versions={}, devices=(Device(type="cpu"),), dtypes=("fp32",))
+    return Situation(**{"facts": facts(), "config": {}, "probe": probe, "device": "cpu", "dtype": "fp32", **fields})

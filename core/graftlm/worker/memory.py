@@ -1,0 +1,42 @@
+"""What a run takes of the machine's memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
+
+import psutil
+import torch
+
+from graftlm.contracts.outcome import MemoryUse
+from graftlm.contracts.spec import Spec
+
+UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in a unit of ``ru_maxrss``."""
+
+
+class MemoryMeter:
+    """Made before the base is loaded. What the chosen plugins need is imported first, so that it counts as imports."""
+
+    def __init__(self, device: str, specs: Iterable[Spec]) -> None:
+        self._device = device
+        for requirement in (requirement for spec in specs for requirement in spec.requires):
+            module = requirement.distribution.replace("-", "_")
+            if module and find_spec(module) is not None:
+                import_module(module)
+        self._imports = psutil.Process().memory_info().rss
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
+    def read(self) -> MemoryUse:
+        """The largest so far."""
+        cuda = self._device == "cuda"
+        return MemoryUse(
+            imports=self._imports,
+            peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT,
+            device_peak=torch.cuda.max_memory_allocated() if cuda else 0,
+            device_reserved=torch.cuda.max_memory_reserved() if cuda else 0,
+        )
