@@ -79,7 +79,7 @@ MIXTURE = {
     "num_experts": 16, "num_experts_per_tok": 4, "num_hidden_layers": 8, "num_attention_heads": 12,
     "num_key_value_heads": 4, "head_dim": 64, "vocab_size": 32000,
 }  # fmt: skip
-SHALLOW = {"num_hidden_layers": 4}
+SHALLOW, MIDDLING = {"num_hidden_layers": 4}, {"num_hidden_layers": 6}
 SMALL = {"num_hidden_layers": 8, "hidden_size": 768, "intermediate_size": 2048, "num_attention_heads": 12,
          "vocab_size": 8000}  # fmt: skip
 FP32, BF16, FP16 = ("--dtype", "fp32"), ("--dtype", "bf16"), ("--dtype", "fp16")
@@ -87,11 +87,11 @@ CELLS = (
     Cell("quick", MISTRAL, 4, 96, (*FP32, "--method", "full"), SMALL),
     Cell("mistral-bf16-2x512", MISTRAL, 2, 512),
     Cell("mistral-fp32-2x256", MISTRAL, 2, 256, FP32),
-    Cell("mistral-fp16-1x512", MISTRAL, 1, 512, FP16),
-    Cell("mistral-bf16-1x1536-attention", MISTRAL, 1, 1536, (*BF16, "--target-modules", "attention")),
-    Cell("mistral-bf16-8x512-checkpointing", MISTRAL, 8, 512, (*BF16, "--gradient-checkpointing")),
-    Cell("mistral-fp32-4x512-checkpointing", MISTRAL, 4, 512, (*FP32, "--gradient-checkpointing")),
-    Cell("mistral-bf16-4x512-rank-64", MISTRAL, 4, 512, (*BF16, "--rank", "64"), changes={"num_hidden_layers": 6}),
+    Cell("mistral-fp16-1x16", MISTRAL, 1, 16, FP16, {"num_hidden_layers": 18}),
+    Cell("mistral-bf16-1x1024-attention", MISTRAL, 1, 1024, (*BF16, "--target-modules", "attention")),
+    Cell("mistral-bf16-8x256-checkpointing", MISTRAL, 8, 256, (*BF16, "--gradient-checkpointing"), MIDDLING),
+    Cell("mistral-fp32-4x256-checkpointing", MISTRAL, 4, 256, (*FP32, "--gradient-checkpointing"), MIDDLING),
+    Cell("mistral-bf16-4x256-rank-64", MISTRAL, 4, 256, (*BF16, "--rank", "64")),
     Cell("qwen2.5-0.5b-bf16-1x512", QWEN_HALF_B, 1, 512),
     Cell("qwen2.5-0.5b-bf16-2x256-checkpointing", QWEN_HALF_B, 2, 256, (*BF16, "--gradient-checkpointing")),
     Cell("qwen2.5-0.5b-fp32-1x128", QWEN_HALF_B, 1, 128, FP32),
@@ -101,7 +101,6 @@ CELLS = (
     Cell("falcon-fp32-1x512", FALCON, 1, 512, FP32),
     Cell("mixture-fp32-2x256", MIXTURE, 2, 256, FP32),
     Cell("mixture-bf16-4x256", MIXTURE, 4, 256),
-    Cell("full-fp32-2x128", MISTRAL, 2, 128, (*FP32, "--method", "full"), SHALLOW),
     Cell("full-bf16-4x256", MISTRAL, 4, 256, (*BF16, "--method", "full"), SHALLOW),
     Cell("freeze-bf16-4x256", MISTRAL, 4, 256, (*BF16, "--method", "freeze", "--set", "method.layers=3")),
     Cell("nf4-bf16-2x512", MISTRAL, 2, 512, (*BF16, "--quantization", "nf4")),
@@ -170,7 +169,7 @@ def main() -> None:
     cells = [cell for cell in CELLS if not given.names or cell.name in given.names]
     found = []
     with ThreadPoolExecutor(given.jobs) as pool:
-        for row in pool.map(measure, cells):
+        for row in pool.map(measure, cells):  # in their order
             found.append(row)
             sizes = f"{row['planned'] / GIB:6.2f} {row['measured'] / GIB:6.2f} GiB"
             print(f"{row['cell']:38} {sizes} {row['ratio']:7.3f}", file=sys.stderr, flush=True)

@@ -230,11 +230,14 @@ def applied(advice: str, **changes: Any) -> MemoryPlan:
         (0.9, {}, ["--gradient-checkpointing"]),
         (0.9, {"checkpointing": True}, ["--micro-batch"]),
         (0.9, {"checkpointing": True, "samples": 1}, ["--max-length"]),
-        (0.17, {"samples": 1}, ["--gradient-checkpointing", "--max-length", "--dtype"]),
-        (0.9, {"samples": 1, "tokens": 100, "checkpointing": True}, ["--dtype"]),
-        (0.9, {"samples": 1, "tokens": 100, "checkpointing": True, "dtype": "bf16"}, ["--quantization"]),
-        (0.6, {"samples": 1, "tokens": 100, "checkpointing": True, "keeps": "overlay", "trained": 494_032_768},
+        (0.55, {"checkpointing": True, "samples": 1}, ["--max-length", "--dtype"]),
+        (0.22, {}, ["--gradient-checkpointing", "--micro-batch"]),
+        (0.9, {"samples": 1, "tokens": 60, "checkpointing": True}, ["--dtype"]),
+        (0.9, {"samples": 1, "tokens": 60, "checkpointing": True, "dtype": "bf16"}, ["--quantization"]),
+        (0.6, {"samples": 1, "tokens": 60, "checkpointing": True, "keeps": "overlay", "trained": 494_032_768},
          ["--method"]),
+        (0.1, {"samples": 1, "tokens": 60, "dtype": "bf16", "keeps": "overlay", "trained": 494_032_768},
+         ["--quantization", "--method"]),
     ],
 )  # fmt: skip
 def test_advice_makes_it_fit(available: float, changes: dict[str, Any], flags: list[str]) -> None:

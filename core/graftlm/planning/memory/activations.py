@@ -1,12 +1,10 @@
 """What autograd keeps of a forward pass, operation by operation as transformers' and PEFT's code has them.
 
-Bytes a token and layer, where h is the hidden size, q and k are the widths of queries and keys, m is that of the MLP:
-
-- a norm keeps its input, in fp32 whatever the precision (RMS norms compute in it);
-- a frozen linear layer keeps nothing of its input, an adapted one keeps it for ``lora_A`` or its own weights. In fp32
-  layers that read the same tensor share it; under autocast each has a cast copy of its own;
-- fused attention keeps its queries, keys, values and output, and a mask as numbers, which is one for each layer;
-- a gated MLP keeps the gate before and after its activation, and what it is multiplied with.
+- A norm keeps its input, in fp32 whatever the precision (RMS norms compute in it).
+- A frozen linear layer keeps nothing of its input, an adapted one keeps it for ``lora_A`` or its own weights. In fp32
+  layers that read the same tensor share it; under autocast each has a cast copy of its own.
+- Fused attention keeps its queries, keys, values and output, and a mask as numbers, which is one for each layer.
+- A gated MLP keeps the gate before and after its activation, and what it is multiplied with.
 """
 
 from __future__ import annotations
@@ -102,7 +100,7 @@ def _inputs(cell: Cell) -> float:
     total = 0.0
     for role in (cell.facts.attention, cell.facts.mlp):
         last = _writer(cell, role)
-        if cell.load.quantization == "int8":  # keeps inputs to correct outliers, which all that read them share
+        if cell.load.quantization == "int8" and cell.width < FP32:  # bitsandbytes keeps inputs that are not cast
             read = {layer.inputs: layer.count for layer in cell.linear(role)}
             total += sum(inputs * count for inputs, count in read.items())
         shared: dict[int, int] = {}

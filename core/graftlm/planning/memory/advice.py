@@ -13,10 +13,10 @@ NF4 = 4.127
 """Bits of a weight in bitsandbytes' NF4 with its scales quantized: 4 + 8 / 64 + 32 / (64 · 256)."""
 RANK = 16
 """The rank that LoRA is reckoned with."""
-SHORTEST = 128
-"""Tokens: shorter samples would lose most of what they say."""
+SHORTER = (0.75, 0.5)
+"""Shares of a length: with less, most of what samples say would be lost."""
 STEP = 64
-"""Lengths are advised in these."""
+"""Lengths are advised in these, and none that is shorter."""
 GIB = 1 << 30
 
 
@@ -38,12 +38,13 @@ def advice(cell: Cell, available: int, total: Total) -> tuple[str, ...]:
 
 
 def _applied(cell: Cell, ways: tuple[Way, ...]) -> Iterator[tuple[tuple[str, ...], Cell]]:
+    """Of an invasive way the mildest value that there is, whatever the harmless ones before it take."""
     if not ways:
         yield (), cell
         return
-    for flag, changed in ways[0](cell):
-        for flags, whole in _applied(changed, ways[1:]):
-            yield (flag, *flags), whole
+    for flag, changed in ways[-1](cell):
+        for flags, whole in _applied(changed, ways[:-1]):
+            yield (*flags, flag), whole
 
 
 def _checkpointing(cell: Cell) -> Iterator[tuple[str, Cell]]:
@@ -58,10 +59,10 @@ def _micro_batch(cell: Cell) -> Iterator[tuple[str, Cell]]:
 
 
 def _max_length(cell: Cell) -> Iterator[tuple[str, Cell]]:
-    tokens = cell.tokens
-    while tokens > SHORTEST:
-        tokens = max(SHORTEST, tokens * 3 // 4 // STEP * STEP)
-        yield f"--max-length {tokens}", replace(cell, tokens=tokens)
+    for share in SHORTER:
+        tokens = int(cell.tokens * share) // STEP * STEP
+        if tokens:
+            yield f"--max-length {tokens}", replace(cell, tokens=tokens)
 
 
 def _bf16(cell: Cell) -> Iterator[tuple[str, Cell]]:
@@ -82,5 +83,5 @@ def _lora(cell: Cell) -> Iterator[tuple[str, Cell]]:
         yield "--method lora", replace(cell, overlay=False, trained=trained, targets=targets)
 
 
-WAYS: tuple[Way, ...] = (_checkpointing, _micro_batch, _max_length, _bf16, _lora, _nf4)
-"""From harmless to invasive; LoRA before quantization, which needs it."""
+WAYS: tuple[Way, ...] = (_checkpointing, _micro_batch, _max_length, _bf16, _nf4, _lora)
+"""From harmless to invasive."""
