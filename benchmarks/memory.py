@@ -22,6 +22,7 @@ from typing import Any
 
 from results import keep
 
+from graftlm.contracts.outcome import MemoryUse
 from graftlm_registry.models import catalogue
 
 BIN = Path(sys.executable).parent
@@ -132,7 +133,7 @@ def write_rows(cell: Cell, path: Path) -> None:
 
 
 def measure(cell: Cell) -> dict[str, Any]:
-    """``planned`` and ``measured`` in bytes, ``ratio``, and the parts of the plan."""
+    """Both figures, and the ratio of the plan's to what was measured."""
     with tempfile.TemporaryDirectory() as temporary:
         folder, data, home = (Path(temporary) / name for name in (cell.name, "rows.jsonl", "home"))
         make(cell, folder)
@@ -149,14 +150,12 @@ def measure(cell: Cell) -> dict[str, Any]:
             raise SystemExit(f"{cell.name}: {done.stderr.strip() or done.stdout.strip()}")
         outcome = json.loads(done.stdout.strip().splitlines()[-1])["outcome"]
         plan = json.loads(next((home / "runs").glob("*/plan.json")).read_text())
-    use, memory = outcome["memory"], plan["memory"]
-    measured = use["device_peak"] or use["peak"] - use["imports"]
+    planned, measured = plan["memory"]["total"], MemoryUse(**outcome["memory"]).training
     return {
         "cell": cell.name,
-        "planned": memory["total"],
-        "measured": measured,
-        "ratio": round(memory["total"] / measured, 3),
-        "parts": {name: value for name, value in memory.items() if name not in ("total", "available", "advice")},
+        "planned_gib": round(planned / GIB, 3),
+        "measured_gib": round(measured / GIB, 3),
+        "ratio": round(planned / measured, 3),
     }
 
 
@@ -171,7 +170,7 @@ def main() -> None:
     with ThreadPoolExecutor(given.jobs) as pool:
         for row in pool.map(measure, cells):  # in their order
             found.append(row)
-            sizes = f"{row['planned'] / GIB:6.2f} {row['measured'] / GIB:6.2f} GiB"
+            sizes = f"{row['planned_gib']:6.2f} {row['measured_gib']:6.2f} GiB"
             print(f"{row['cell']:38} {sizes} {row['ratio']:7.3f}", file=sys.stderr, flush=True)
     if given.json:
         print(json.dumps(found))

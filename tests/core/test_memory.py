@@ -272,8 +272,8 @@ def measured(*names: str) -> list[dict[str, Any]]:
 
 def check(cells: list[dict[str, Any]]) -> None:
     for cell in cells:
-        assert cell["measured"] >= 1 << 30, cell
-        assert cell["planned"] == pytest.approx(cell["measured"], rel=WITHIN), cell
+        assert cell["measured_gib"] >= 1, cell
+        assert cell["planned_gib"] == pytest.approx(cell["measured_gib"], rel=WITHIN), cell
 
 
 def test_a_run_takes_what_its_plan_says() -> None:

@@ -58,7 +58,8 @@ class LoadedModel:
     """A base with its adapter attached. ``model`` is a PEFT model where the method keeps an adapter.
 
     ``quantized_share`` is the share of the base's parameters that is quantized; ``base_digest`` is of the base's
-    weights before the method changed anything, or empty where the backend loads the model itself.
+    weights before the method changed anything, ``base_parameters`` counts them and ``dtype`` is their precision; these
+    three are empty where the backend loads the model itself.
     """
 
     model: Any
@@ -68,6 +69,8 @@ class LoadedModel:
     attention: str
     quantized_share: float = 0.0
     base_digest: str = ""
+    base_parameters: int = 0
+    dtype: str = ""
     rope: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -145,8 +145,8 @@ class TuningMethod(Spec):
     ``target`` resolves to a ``Tuner``, which prepares the model and says what is adapted. ``settings`` are those of
     ``rank``, ``alpha``, ``dropout`` and ``target_modules`` that it has; asking for another is an error.
     ``suggestions`` are settings that suit it, by name, before the model's own. ``trained(shape, method)`` counts
-    the parameters that it trains, for the plan's estimate of memory. ``check(method)`` gives reasons against a
-    combination of settings and options.
+    the parameters that it trains, for the plan's estimate of memory. ``check(method, facts)`` gives reasons against
+    its settings and options, together and for this model.
     """
 
     kind: ClassVar[str] = "method"
@@ -155,7 +155,7 @@ class TuningMethod(Spec):
     settings: tuple[str, ...] = ("rank", "alpha", "dropout", "target_modules")
     suggestions: Mapping[str, Any] = field(default_factory=dict)
     trained: Callable[[ModelShape, MethodPlan], int] | None = None
-    check: Callable[[MethodPlan], Sequence[str]] | None = None
+    check: Callable[[MethodPlan, FamilyFacts], Sequence[str]] | None = None
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 

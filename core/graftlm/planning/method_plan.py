@@ -43,7 +43,7 @@ def method_plan(
         parent_digest=parent.digest if parent else "",
         **has,
     )
-    for reason in method.check(plan) if method.check else ():
+    for reason in method.check(plan, facts) if method.check else ():
         raise UsageError(f"method {method.name}: {reason}")
     return plan
 

@@ -7,39 +7,50 @@ from typing import Any
 
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.errors import StoreError, UsageError
+from graftlm.contracts.load import RopePlan
 from graftlm.contracts.model import ModelDescription
+from graftlm.contracts.plan import MethodPlan
 from graftlm.contracts.record import AdapterRecord
 from graftlm_registry.adapters import open_store
 from graftlm_registry.adapters.content import content_digest
 
 from .fingerprints import model_digest
-from .settings import flag
-
-SAME = ("method", "rank", "alpha", "dropout", "target_modules", "rope", "context_length")
-"""Settings that an adapter has once and for all."""
+from .settings import Settings, flag
 
 
 def parent_of(config: RunConfig) -> AdapterRecord | None:
-    """The record, its files whole; ``UsageError`` where something else is asked than it is."""
+    """The record, its files whole; ``UsageError`` where it is asked for with other options."""
     if not config.from_adapter:
         return None
     store = open_store()
     record = store.get(config.from_adapter)
     if content_digest(store.path(record.reference)) != record.digest:
         raise StoreError(f"the files of {record.reference} are not those that were published")
-    known = inherited(record)
-    for name in SAME:
-        said = getattr(config, name)
-        if said is not None and said != known.get(name):
-            has = (
-                f"has {name.replace('_', ' ')} {known[name]}" if name in known else f"was trained without {flag(name)}"
-            )
-            raise UsageError(
-                f"{flag(name)} {said}: {record.reference}, which the run goes on from, {has}: leave it out"
-            )
     if (config.options or {}).get("method"):
         raise UsageError(f"--set method.…: {record.reference}, which the run goes on from, has its own options")
     return record
+
+
+def check_same(record: AdapterRecord, settings: Settings, method: MethodPlan, rope: RopePlan | None) -> None:
+    """``UsageError`` where what was asked came to something else than what the adapter has once and for all."""
+    known = record.hyperparameters
+    was = {name: known.get(name) for name in ("rank", "alpha", "dropout")}
+    was |= {"target_modules": sorted(known["target_modules"]), "method": record.method}
+    now = {name: getattr(method, name) for name in ("rank", "alpha", "dropout")}
+    now |= {"target_modules": sorted(method.target_modules), "method": method.name}
+    for name, value in was.items():
+        if settings.asked(name) and now[name] != value:
+            said = ", ".join(value) if isinstance(value, list) else value
+            raise UsageError(
+                f"{flag(name)} {settings[name]}: {record.reference}, which the run goes on from, has "
+                f"{name.replace('_', ' ')} {said}: leave it out"
+            )
+    for name in ("rope", "context_length"):
+        if settings.asked(name) and rope != record.load.rope:
+            raise UsageError(
+                f"{flag(name)} {settings[name]}: {record.reference}, which the run goes on from, was trained with "
+                f"{f'RoPE {record.load.rope}' if record.load.rope else 'the RoPE of its base'}: leave it out"
+            )
 
 
 def inherited(record: AdapterRecord) -> dict[str, Any]:
@@ -55,8 +66,6 @@ def inherited(record: AdapterRecord) -> dict[str, Any]:
     found |= {name: known[name] for name in ("rank", "alpha", "dropout") if known.get(name) is not None}
     if known.get("target_modules"):
         found["target_modules"] = ",".join(known["target_modules"])
-    if record.load.rope is not None:
-        found["rope"] = f"{record.load.rope.kind}:{record.load.rope.factor:.10g}"
     return found
 
 

@@ -38,6 +38,10 @@ def best_dtype(probe: Probe, device: str) -> str:
     return "bf16" if "bf16" in probe.dtypes else "fp16"
 
 
+OWN = 1 << 30
+"""Bytes that Python, its libraries and a GPU's driver take before a model is there."""
+
+
 def memory_of(probe: Probe, device: str) -> int:
-    """Bytes that the device has in all."""
-    return next((d.memory for d in probe.devices if d.type == device), 0)
+    """Bytes that the device has for a run."""
+    return max(0, next((d.memory for d in probe.devices if d.type == device), 0) - OWN)

@@ -27,7 +27,7 @@ from .fit import memory_plan
 from .lengths import longest_sample
 from .method_plan import method_plan
 from .notes import notes
-from .parent import check_base, inherited, options_of, parent_of
+from .parent import check_base, check_same, inherited, options_of, parent_of
 from .plugin_options import plugin_options
 from .precision import device_of, dtype_of, memory_of
 from .probing import probe as ask_probe
@@ -75,7 +75,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         attention=chosen.attention,
         quantization=chosen.quantization.name,
         options=options.get("quantization", {}),
-        rope=parent.load.rope if parent else rope_plan(settings, facts, description),
+        rope=rope_plan(settings, facts, description) if parent is None or _scales(settings) else parent.load.rope,
         trust_remote_code=settings["trust_remote_code"],
         linear_classes=facts.linear_classes if chosen.quantization.exact_linear else (),
     )
@@ -97,6 +97,8 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     training = training_plan(settings, data_plan.splits[0].rows)
     encoding = encoding_plan(settings, template, bool(found.thoughts), description.name, positions)
     method = method_plan(chosen.method, settings, facts, options.get("method", {}), parent)
+    if parent is not None:
+        check_same(parent, settings, method, load.rope)
     parts = (
         selection.part(data_format, "detected" if settings["format"] == AUTO else "asked", registry),
         selection.part(template, prompting.why, registry, [*prompting.problems, *_unsaid(template, found)]),
@@ -154,6 +156,10 @@ def _suggestions(
     of_parent = inherited(parent) if parent else {}
     method = registry.get(TuningMethod, config.method or str(of_parent.get("method", "lora")))
     return {"parent": of_parent, "method": dict(method.suggestions), "model": dict(description.suggestions)}
+
+
+def _scales(settings: Settings) -> bool:
+    return settings.asked("rope") or settings.asked("context_length")
 
 
 def _why_family(settings: Settings) -> str:

@@ -115,6 +115,8 @@ def _model_job(name: str, registry: Registry, wanted: str, thinking: str) -> Gen
     facts = family.facts(description.config)
     if facts.remote_code:
         raise ModelError(f"the code of {name} comes with its checkpoint, which 'generate' does not run")
+    if description.config.get("quantization_config"):
+        raise ModelError(f"the weights of {name} are stored quantized: take the model that they were made from")
     template = _model_template(wanted, family, description, registry)
     device = best_device(probe())
     load = LoadPlan(

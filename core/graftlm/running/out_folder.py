@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,13 +24,18 @@ def check_out(out: Path) -> None:
 def written(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` to write into, which becomes it at the end; ``StoreError`` where it cannot be written."""
     check_out(out)
-    out = out.absolute()
+    out = out.resolve()
     partial = out.with_name(f".{out.name}.partial-{os.urandom(3).hex()}")
     try:
-        partial.mkdir(parents=True)
+        _explained(out, lambda: partial.mkdir(parents=True))
         yield partial
-        partial.replace(out)
-    except OSError as error:
-        raise StoreError(f"{out} cannot be written: {error.strerror or error}") from None
+        _explained(out, lambda: partial.replace(out))
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _explained(out: Path, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written: {error.strerror or error}") from None

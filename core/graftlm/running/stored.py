@@ -35,7 +35,8 @@ class Stored:
 
 def stored(record: AdapterRecord, store: AdapterStore, registry: Registry, dtype: str = "") -> Stored:
     """Refuses files, a base or a tokenizer that are not the record's. With a ``dtype`` the base is loaded in it, and
-    not quantized: its files, not the loaded weights, then say whether it is the right one.
+    not quantized. Its loaded weights say whether it is the right one where they are the same as in training; else its
+    files do. (Scales of quantized weights are means, whose last bits depend on threads and device.)
     """
     files = store.path(record.reference)
     if content_digest(files) != record.digest:
@@ -44,16 +45,16 @@ def stored(record: AdapterRecord, store: AdapterStore, registry: Registry, dtype
     reference = record.base.reference
     asked = base_model.request(reference, record.base.revision, code=record.load.trust_remote_code)
     source, description = base_model.describe(asked, registry)
-    if dtype and fingerprints.model_digest(description) != record.base.files_digest:
+    load = record.load
+    if dtype:
+        load = replace(load, dtype=dtype, quantization="none", options={}, linear_classes=())
+    same = load == record.load and load.quantization == "none"
+    if not same and fingerprints.model_digest(description) != record.base.files_digest:
         raise StoreError(f"{reference} is not the base that {record.reference} was trained on: its files are others")
     folder = source.fetch(asked, description)
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file() or file_digest(tokenizer) != record.tokenizer_hash:
         raise StoreError(f"the tokenizer of {reference} is not the one that {record.reference} was trained with")
-    load = (
-        replace(record.load, dtype=dtype, quantization="none", options={}, linear_classes=()) if dtype else record.load
-    )
-    same = load == record.load
     kept = Kept(
         folder=str(files),
         method=record.method,

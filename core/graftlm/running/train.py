@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from graftlm.contracts.errors import Interrupted, PluginError, StoreError
+from graftlm.contracts.errors import GraftlmError, Interrupted, PluginError, StoreError
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
@@ -24,7 +24,7 @@ from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
 
-from .out_folder import check_out
+from .out_folder import check_out, written
 from .rows import encode_rows, lay_out_rows
 from .stopping import interrupted
 from .worker_process import OnEvent, StartWorker, run_worker
@@ -104,8 +104,9 @@ def _nothing_published(error: Interrupted, run: Path) -> Interrupted:
 
 def _copy_out(files: Path, out: Path, record: AdapterRecord) -> None:
     try:
-        shutil.copytree(files, out, dirs_exist_ok=True)
-    except OSError as error:
+        with written(out) as partial:
+            shutil.copytree(files, partial, dirs_exist_ok=True)
+    except (OSError, GraftlmError) as error:
         raise StoreError(f"{record.reference} is kept, but could not be written to {out}: {error}") from None
 
 

@@ -87,6 +87,29 @@ class BackendSuite:
         assert outcome.proof.effect > 0
         assert len(outcome.losses) == 30
 
+    def test_checkpointing_is_on_where_it_is_asked_for_and_changes_no_loss(self) -> None:
+        plain, kept = self.train(self.models[0]), self.train(self.models[0], gradient_checkpointing=True)
+        assert not plain.trained.outcome.effective.gradient_checkpointing
+        assert kept.trained.outcome.effective.gradient_checkpointing
+        assert kept.losses == pytest.approx(plain.losses, abs=1e-5)
+
+    def test_it_goes_on_from_an_adapter(self) -> None:
+        parent = self.train(self.models[0], max_steps=30, name="parent")
+        child = self.train(self.models[0], from_adapter="parent")
+        assert child.trained.record.parents == ("parent@1",)
+        assert child.losses[0] < parent.losses[0] / 2
+        assert child.losses == pytest.approx(reference_losses(child), abs=self.tolerance)
+
+    def test_it_trains_a_base_s_own_weights_in_full_precision(self) -> None:
+        """A step that bf16 cannot tell from none is a step all the same."""
+        slow = {"method": "full", "learning_rate": 1e-5, "schedule": "constant", "warmup": 0.0, "max_steps": 15}
+        full = self.train(self.models[0], dtype="bf16", **slow).trained
+        assert (full.record.kind, full.outcome.effective.dtype) == ("overlay", "bf16")
+        exact = self.train(self.models[0], **slow).losses
+        gained = exact[0] - exact[-1]
+        assert gained > 0
+        assert full.outcome.losses[0] - full.outcome.losses[-1] == pytest.approx(gained, rel=0.3)
+
     def test_the_adapter_is_plain_peft(self) -> None:
         """Read back by PEFT alone, it changes the logits by as much as it did in memory."""
         import torch

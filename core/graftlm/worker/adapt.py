@@ -39,6 +39,8 @@ def load_adapted(
         attention=attention,
         quantized_share=base.share,
         base_digest=digest,
+        base_parameters=base.parameters,
+        dtype=base.dtype,
         rope=positions,
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,20 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 @dataclass(frozen=True, slots=True)
 class Base:
     """A loaded base. ``linear`` are its linear layers, by path, the head left out; ``quantized`` those modules that are
-    quantized, with the weights that each stands for; ``share`` is theirs of all weights.
+    quantized, with the weights that each stands for. ``parameters`` counts all of its weights, quantized ones as what
+    they stand for; ``dtype`` is that of most of the others that are matrices.
     """
 
     model: Any
     linear: tuple[str, ...]
     quantized: Mapping[str, int]
-    share: float
+    parameters: int
+    dtype: str
+
+    @property
+    def share(self) -> float:
+        """Of all weights, the quantized ones."""
+        return sum(self.quantized.values()) / self.parameters
 
 
 def load_base(load: LoadPlan, folder: Path, device: str) -> Base:
@@ -42,6 +51,8 @@ def load_base(load: LoadPlan, folder: Path, device: str) -> Base:
     quantizer: Quantizer = resolve_target(spec.target)()
     context = LoadContext(load=load, folder=folder, device=device)
     arguments = quantizer.load_arguments(context)
+    if device == "cuda":  # at once: a machine may have less memory than its GPU
+        arguments.setdefault("device_map", {"": device})
     with plain_linear(load.linear_classes):
         model = from_files(load, folder, **arguments)
     if not arguments:  # a quantizer places the weights itself
@@ -55,13 +66,14 @@ def load_base(load: LoadPlan, folder: Path, device: str) -> Base:
     rope.forget_longer_texts(model)
     # PEFT writes the name down, and a path is nobody's business
     model.name_or_path = model.config._name_or_path = load.name
-    return Base(model, linear, quantized, _share(model, quantized))
+    return Base(model, linear, quantized, _parameters(model, quantized), _dtype(model, quantized))
 
 
 def from_files(load: LoadPlan, folder: Path, **arguments: Any) -> Any:
     """A model from its safetensors, every tensor of it; ``ModelError`` where they cannot be read or do not fit."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=load.trust_remote_code, local_files_only=True)
+        _refuse_stored_quantized(load, config)
         if load.rope is not None:
             rope.scale(config, load.rope)
         model, loaded = AutoModelForCausalLM.from_pretrained(
@@ -81,11 +93,29 @@ def from_files(load: LoadPlan, folder: Path, **arguments: Any) -> Any:
     lacking = [*loaded["missing_keys"], *loaded["mismatched_keys"]]
     if lacking:  # transformers draws random numbers for these, and goes on
         raise ModelError(f"{folder} lacks weights of {load.name}: {len(lacking)} tensors, the first {lacking[0]}")
+    unread = _beyond(loaded["unexpected_keys"], model.config)
+    if unread:
+        raise ModelError(
+            f"{folder} has more layers than its config.json says: {len(unread)} tensors, the first {unread[0]}"
+        )
     model.generation_config = GenerationConfig()  # a file's beams or penalties would make "greedy" something else
     ran = model.config._attn_implementation
     if ran != load.attention:
         raise RunError(f"the plan says {load.attention} attention, and {ran} was loaded")
     return model
+
+
+def _refuse_stored_quantized(load: LoadPlan, config: Any) -> None:
+    """transformers would load it quantized, whatever it is asked."""
+    if getattr(config, "quantization_config", None):
+        raise ModelError(f"the weights of {load.name} are stored quantized: take the model that they were made from")
+
+
+def _beyond(names: Iterable[str], config: Any) -> list[str]:
+    """Tensors of layers that the configuration does not count, which nobody would miss."""
+    layers = getattr(config, "num_hidden_layers", None)
+    numbers = ((name, re.search(r"(?:^|\.)(?:layers|h)\.(\d+)\.", name)) for name in names)
+    return sorted(name for name, found in numbers if found and layers and int(found[1]) >= layers)
 
 
 def linear_layers(model: Any) -> tuple[str, ...]:
@@ -104,9 +134,20 @@ def _check_quantized(load: LoadPlan, asked: bool, linear: tuple[str, ...], quant
         )
 
 
-def _share(model: Any, quantized: Mapping[str, int]) -> float:
-    """Of all weights, those of the quantized modules."""
+def _rest(model: Any, quantized: Mapping[str, int]) -> list[tuple[str, torch.Tensor]]:
+    """The parameters that are not quantized."""
     stored = {f"{name}.weight" for name in quantized}
-    rest = sum(p.numel() for name, p in model.named_parameters() if name not in stored)
-    inside = sum(quantized.values())
-    return inside / (inside + rest) if inside else 0.0
+    return [(name, p) for name, p in model.named_parameters() if name not in stored]
+
+
+def _parameters(model: Any, quantized: Mapping[str, int]) -> int:
+    return sum(p.numel() for _, p in _rest(model, quantized)) + sum(quantized.values())
+
+
+def _dtype(model: Any, quantized: Mapping[str, int]) -> str:
+    counts: Counter[torch.dtype] = Counter()
+    for _, parameter in _rest(model, quantized):
+        if parameter.dim() > 1:
+            counts[parameter.dtype] += parameter.numel()
+    most = counts.most_common(1)[0][0]
+    return next((name for name, dtype in DTYPES.items() if dtype == most), str(most))

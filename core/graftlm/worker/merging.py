@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from graftlm.contracts.errors import RunError, UsageError
+from graftlm.contracts.errors import RunError, StoreError, UsageError
 from graftlm.contracts.job import MergeJob
 from graftlm.contracts.serial import from_json
 from graftlm.encoding.tokenizing import SpanTokenizer
 
 from .events import Events
+from .generation import positions
 from .kept import checked, tuner_of
 from .load import load_base
 from .proof import text_logits
@@ -36,6 +38,7 @@ def merge_job(folder: Path, events: Events) -> None:
         random_weights(Path(job.model))
     events.progress("load", 0, 3)
     base = checked(load_base(job.load, Path(job.model), job.device).model, job.kept)
+    texts = [ids[-positions(base) :] for ids in texts]
     plain = text_logits(base, texts, job.device)
     tuner = tuner_of(job.kept)
     tuned = tuner.apply(base, Path(job.kept.folder))
@@ -48,6 +51,7 @@ def merge_job(folder: Path, events: Events) -> None:
     events.progress("read again", 2, 3)
     # what was written says itself how its RoPE is scaled
     written = load_base(replace(job.load, rope=None), Path(job.out), job.device).model
+    checked(written, replace(job.kept, weights_digest=""))  # its RoPE
     again = text_logits(written, texts, job.device)
     difference, effect = float((adapted - again).abs().max()), float((adapted - plain).abs().max())
     if not difference <= LOST * effect:
@@ -63,4 +67,8 @@ def _save(model: Any, out: Path) -> None:
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise RunError(f"merging made {name} infinite or no number: merge in a higher precision (--dtype fp32)")
+    needed = sum(p.numel() * p.element_size() for p in model.parameters())
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise StoreError(f"the merged model takes {needed / 1e9:.1f} GB, and {out.parent} has {free / 1e9:.1f} GB free")
     model.save_pretrained(out)

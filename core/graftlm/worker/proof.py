@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ POSITIONS = 128
 """Tokens of each, at most."""
 RELOADED = 0.01
 """Largest share of the adapter's own effect that a reload may differ by."""
-NOISE = 1e-5
+ROUNDING = 16 * torch.finfo(torch.float32).eps
+"""Share of the largest logit that rounding may come to, where the same is computed in another order."""
 
 
 def proof_logits(model: Any, rows: EncodedRows, device: str) -> torch.Tensor:
@@ -34,10 +36,13 @@ def text_logits(model: Any, texts: Sequence[Sequence[int]], device: str) -> torc
     """Logits at the last tokens of each text, ``float32[tokens, vocabulary]``. One text at a time: with a large
     vocabulary, the logits of all tokens would take gigabytes.
     """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    fewer = "logits_to_keep" in signature(inner.forward).parameters  # code of a checkpoint may lack it
     found = []
     with inference(model):
         for ids in texts:
-            logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits
+            only = {"logits_to_keep": min(POSITIONS, len(ids))} if fewer else {}
+            logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False, **only).logits
             found.append(logits[0, -POSITIONS:].float().cpu())
     return torch.cat(found)
 
@@ -64,11 +69,18 @@ def prove(
     between(base)
     tuned = tuner.apply(base, staged)
     again = proof_logits(tuned, rows, device)
+    for what, found in (("base", untuned), ("trained model", trained), ("staged adapter", again)):
+        if not bool(torch.isfinite(found).all()):
+            raise RunError(f"the logits of the {what} are infinite or no numbers: try --dtype bf16 or fp32")
     effect = float((trained - untuned).abs().max())
     reload = float((trained - again).abs().max())
-    if not effect > 0:
-        raise RunError("the adapter changes nothing: its logits are the base's (train longer, or with a higher rate)")
-    if not reload <= max(NOISE, RELOADED * effect):
+    noise = ROUNDING * float(untuned.abs().max())
+    if not effect > 2 * noise:
+        raise RunError(
+            f"the adapter changes nothing: its logits are the base's, up to {effect:.2g} "
+            "(train longer, or with a higher --learning-rate)"
+        )
+    if not reload <= max(noise, RELOADED * effect):
         raise RunError(
             f"the staged adapter gives other logits than the trained one (by {reload:.3g}, and its whole effect is "
             f"{effect:.3g})"

@@ -8,6 +8,9 @@ from typing import Any
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.load import RopePlan
 
+COMPARED = ("rope_type", "rope_theta", "factor", "partial_rotary_factor", "original_max_position_embeddings")
+"""What makes the frequencies; a release of transformers may add keys of its own."""
+
 
 def scale(config: Any, rope: RopePlan) -> None:
     """Change the configuration in place. The other parameters stay: GLM's RoPE covers a part of each head, and a new
@@ -26,7 +29,8 @@ def scale(config: Any, rope: RopePlan) -> None:
 def rope_of(model: Any) -> dict[str, Any]:
     """What the loaded model's rotary embeddings are: comparable between two loads, and JSON."""
     config = model.config
-    found = dict(getattr(config, "rope_parameters", None) or {})
+    given = getattr(config, "rope_parameters", None) or {}
+    found = {key: given[key] for key in COMPARED if key in given}
     positions = getattr(config, "max_position_embeddings", None)
     plain: dict[str, Any] = _plain({**found, "max_position_embeddings": positions})
     return plain

@@ -163,7 +163,7 @@ class _Run:
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         effective = Effective(
             device=next(model.parameters()).device.type,
-            dtype=_computed_in(model, self.plan),
+            dtype=loaded.dtype or _computed_in(model, self.plan),
             attention=loaded.attention,
             backend=self.plan.part("backend").name,
             linear_layers=loaded.linear_layers,
@@ -171,7 +171,7 @@ class _Run:
             adapted_layers=sum(loaded.adapted.values()),
             adapted_modules=dict(sorted(loaded.adapted.items())),
             trainable_parameters=trainable,
-            total_parameters=sum(p.numel() for p in model.parameters()),
+            total_parameters=_total(loaded, trainable, self.plan),
             packing=False,
             loss=trainer.loss,
             batch_size=self.plan.training.batch_size,
@@ -221,6 +221,13 @@ def _left_out(name: str, counts: EncodingCounts) -> list[str]:
     if counts.truncated:
         found.append(f"{counts.truncated} of {counts.rows} {name} rows were cut at the longest length")
     return found
+
+
+def _total(loaded: LoadedModel, trainable: int, plan: Plan) -> int:
+    """Of base and adapter; quantized weights count as what they stand for."""
+    if not loaded.base_parameters:
+        return sum(p.numel() for p in loaded.model.parameters())
+    return loaded.base_parameters + (trainable if plan.method.keeps == "adapter" else 0)
 
 
 def _computed_in(model: Any, plan: Plan) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from graftlm.contracts.specs import Quantization
 from graftlm_registry.plugins import registry
 
 EAGER = ("bitsandbytes", "torchao")
@@ -18,10 +19,17 @@ def hide_unneeded(folder: Path) -> None:
     needed = set()
     for name in ("plan.json", "job.json"):
         path = folder / name
-        load = json.loads(path.read_bytes()).get("load") if path.is_file() else None
-        if load:
-            requires = registry().get(Quantization, load["quantization"]).requires
-            needed |= {requirement.distribution for requirement in requires}
+        for kind, chosen in _chosen(json.loads(path.read_bytes())) if path.is_file() else ():
+            needed |= {requirement.distribution for requirement in registry().find(kind, chosen)[1].requires}
     for package in EAGER:
         if package not in needed:
             sys.modules[package] = None  # type: ignore[assignment]  # "is not there", to whoever asks
+
+
+def _chosen(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Kind and name of the plugins that a plan or a job names."""
+    yield from ((part["kind"], part["name"]) for part in said.get("parts", ()))
+    if said.get("load"):
+        yield "quantization", said["load"]["quantization"]
+    if said.get("kept"):
+        yield "method", said["kept"]["method"]

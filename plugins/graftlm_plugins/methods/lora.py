@@ -12,7 +12,7 @@ from . import counting
 from .peft_methods import PEFT, reasons, unquantized
 
 if TYPE_CHECKING:
-    from graftlm.api import MethodPlan, Situation
+    from graftlm.api import FamilyFacts, MethodPlan, Situation
 
 FROM_BASE = ("pissa", "olora")
 STARTS = ("true", "false", "gaussian", "orthogonal", "mica", *FROM_BASE)
@@ -115,7 +115,7 @@ def check(options: Mapping[str, Any]) -> Sequence[str]:
     return found
 
 
-def against(method: MethodPlan) -> Sequence[str]:
+def against(method: MethodPlan, facts: FamilyFacts) -> Sequence[str]:
     """Reasons against a plan, its settings and options together."""
     found = list(check(method.options))
     if method.options["target_parameters"] and method.dropout:

@@ -51,7 +51,7 @@ def graftlm_tuning_methods() -> Iterable[TuningMethod]:
         settings=(),
         suggestions={"learning_rate": LEARNING_RATE},
         trained=counting.freeze,
-        check=lambda method: check(method.options),
+        check=lambda method, facts: check(method.options),
         supports=unquantized,
         options=(
             Option(name="layers", type="int", default=2, minimum=0, help="how many of the last layers to train"),

@@ -85,7 +85,7 @@ def graftlm_tuning_methods() -> Iterable[TuningMethod]:
             settings=tuple(method["settings"]),
             suggestions=method["suggestions"],
             trained=COUNTS.get(name),
-            check=lambda method: reasons(method.options),
+            check=lambda method, facts: reasons(method.options),
             options=tuple(map(option, method["fields"])),
             **more,
         )
