@@ -206,12 +206,12 @@ CONTRADICTIONS: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
     ("rich", {"rank": 8}, ("--rank 8", "has rank 4", "leave it out")),
     ("rich", {"alpha": 8.0}, ("--alpha 8", "has alpha 12")),
     ("rich", {"dropout": 0.1}, ("--dropout 0.1", "has dropout 0")),
-    ("rich", {"target_modules": "attention"}, ("--target-modules attention", "has target modules q_proj,down_proj")),
-    ("rich", {"rope": "linear:4"}, ("--rope linear:4", "has rope linear:2")),
-    ("rich", {"rope": "dynamic:2"}, ("--rope dynamic:2", "has rope linear:2")),
-    ("dora", {"rope": "linear:2"}, ("--rope linear:2", "was trained without --rope")),
-    ("dora", {"context_length": 256}, ("--context-length 256", "was trained without")),
-    ("full", {"rank": 8}, ("--rank 8", "was trained without --rank")),
+    ("rich", {"target_modules": "attention"}, ("--target-modules attention", "has target modules down_proj, q_proj")),
+    ("rich", {"rope": "linear:4"}, ("--rope linear:4", "was trained with RoPE linear by 2")),
+    ("rich", {"rope": "dynamic:2"}, ("--rope dynamic:2", "was trained with RoPE linear by 2")),
+    ("dora", {"rope": "linear:2"}, ("--rope linear:2", "the RoPE of its base", "leave it out")),
+    ("dora", {"context_length": 256}, ("--context-length 256", "the RoPE of its base")),
+    ("full", {"rank": 8}, ("--rank", "method full has no such setting")),
     ("full", {"method": "lora"}, ("--method lora", "has method full")),
     ("full", {"quantization": "nf4"}, ("full", "--quantization none")),
     ("rich", {"options": {"method": {"use_dora": True}}}, ("--set method", "its own options")),
@@ -337,17 +337,21 @@ def test_damaged_files_of_the_parent_are_refused(world: World, parent: str) -> N
     assert parent not in {record.name for record in open_store().records(print) if record.version > 1}
 
 
-@pytest.mark.xfail(strict=True, reason="parent.inherited knows no context_length: what the parent says is called new")
 def test_the_context_length_that_the_parent_has_may_be_said_again(world: World) -> None:
-    world.train(model=str(world.model), dtype="fp32", context_length=256, name="longer", **STILL)
-    assert world.plan(from_adapter="longer").load.rope is not None
-    world.plan(from_adapter="longer", context_length=256)
+    world.train(model=str(world.model), dtype="fp32", context_length=256, name="longer", max_steps=1)
+    plan = world.plan(from_adapter="longer")
+    assert plan.load.rope is not None
+    assert plan.load.rope.context == 256
+    assert world.plan(from_adapter="longer", context_length=256).hash == plan.hash
+    with pytest.raises(UsageError, match="--context-length 512"):
+        world.plan(from_adapter="longer", context_length=512)
 
 
-@pytest.mark.xfail(strict=True, reason="what the parent's user has allowed is refused in the child's plan")
+@pytest.mark.xfail(strict=True, reason="resolve: what the parent's user has allowed is refused in the child's plan")
 def test_a_template_that_was_allowed_once_is_allowed_in_what_goes_on(world: World) -> None:
-    world.train(model=str(world.model), dtype="fp32", template="alpaca", allow_template_mismatch=True, name="own-words",
-                **STILL)  # fmt: skip
-    plan = world.plan(from_adapter="own-words")
+    short = {"overlong": "truncate-left", "max_steps": 1}
+    allowed = {"template": "alpaca", "allow_template_mismatch": True, **short}
+    world.train(model=str(world.model), dtype="fp32", name="own-words", **allowed)
+    plan = world.plan(from_adapter="own-words", **short)
     assert plan.template.name == "alpaca"
     assert plan.problems == ()

@@ -187,10 +187,17 @@ def test_it_is_refused_with_what_to_give_instead(
         assert said.code == 0, said.err + said.out
 
 
-@pytest.mark.xfail(strict=True, reason="the methods do not look at the shape's layers: the worker finds it out")
+def unseen(flags: str, why: str) -> Any:
+    return pytest.param(flags, marks=pytest.mark.xfail(strict=True, reason=f"{why}: only the worker finds it out"))
+
+
 @pytest.mark.parametrize(
     "flags",
-    ["--method freeze --set method.layers=3", "--set method.layers_to_transform=0,2", "--method pissa --rank 65"],
+    [
+        unseen("--method freeze --set method.layers=3", "overlay's check does not look at facts.shape.layers"),
+        unseen("--set method.layers_to_transform=0,2", "lora's check does not look at facts.shape.layers"),
+        unseen("--method pissa --rank 65", "lora's check does not look at the sizes of facts.shape.linear"),
+    ],
 )
 def test_what_the_shape_says_is_not_there_is_refused_too(
     flags: str, run: Callable[..., Said], rows: Path, models: dict[str, Path]
@@ -255,9 +262,9 @@ def test_a_gpu_without_bf16_takes_fp16_by_itself(rows: Path, models: dict[str, P
 
     plan = planned()
     assert (plan.device, plan.dtype, plan.problems) == ("cuda", "fp16", ())
-    assert plan.memory.available == t4.devices[0].memory
+    assert 0 <= t4.devices[0].memory - plan.memory.available < 2 << 30  # what a driver takes is nobody's
     plan = planned(device="cpu")
     assert (plan.device, plan.dtype) == ("cpu", "fp32")
-    assert plan.memory.available == t4.devices[1].memory
+    assert 0 <= t4.devices[1].memory - plan.memory.available < 2 << 30
     assert planned(quantization="int8", method="dora").problems == ()  # lost on a CPU alone
     assert planned(backend="trainer", dtype="fp16").problems == ()

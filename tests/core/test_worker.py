@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ import torch
 
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.errors import DataError, Interrupted, ModelError, PluginError, RunError
+from graftlm.contracts.outcome import Proof
 from graftlm.contracts.plan import Plan, TrainingPlan
 from graftlm.encoding.rows import EncodedRows
 from graftlm.planning.resolve import resolve
@@ -27,12 +29,13 @@ from graftlm.running.train import carry_out
 from graftlm.testing.in_process import start_in_process
 from graftlm.worker.batches import MicroBatches, Steps, collate, draw_order
 from graftlm.worker.context import RunContext
+from graftlm.worker.digest import base_digest
 from graftlm.worker.events import Events
-from graftlm.worker.load import check_adapted, load_base
-from graftlm.worker.proof import base_digest, prove
+from graftlm.worker.load import load_base
+from graftlm.worker.proof import POSITIONS, proof_logits, prove, text_logits
 from graftlm.worker.schedule import learning_rate
 from graftlm.worker.targets import resolve_target
-from graftlm_plugins.methods.lora import LoraTuner
+from graftlm_plugins.methods.lora_tuner import LoraTuner
 from graftlm_registry.plugins import registry
 
 TRAINING = TrainingPlan(
@@ -148,80 +151,98 @@ def test_a_closed_pipe_means_that_nobody_supervises() -> None:
         signal.signal(number, handler)
 
 
-@pytest.fixture
-def base(plan: Plan) -> Any:
-    return load_base(plan, Path(plan.model.folder), "cpu")[0]
+def fresh(plan: Plan) -> Any:
+    return load_base(plan.load, Path(plan.model.folder), "cpu").model
 
 
-def test_a_base_is_known_by_its_weights_with_or_without_an_adapter(plan: Plan, base: Any) -> None:
-    for parameter in base.parameters():
-        parameter.requires_grad_(False)
-    alone = base_digest(base)
-    tuned = LoraTuner().attach(base, plan.method)
-    assert base_digest(tuned) == alone
-    with torch.no_grad():
-        next(p for p in tuned.parameters() if not p.requires_grad).view(-1)[0] += 1e-3
-    assert base_digest(tuned) != alone
-
-
-def staged_adapter(plan: Plan, base: Any, folder: Path, scale: float) -> tuple[Any, LoraTuner, Path]:
-    """A model whose adapter does something, and its saved files."""
+def staged_adapter(plan: Plan, folder: Path, scale: float) -> torch.Tensor:
+    """An adapter whose B matrices are ``scale`` everywhere, saved to a folder; its logits."""
     tuner = LoraTuner()
-    model = tuner.attach(base, plan.method)
+    tuned = tuner.attach(fresh(plan), plan.method, None)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in tuned.named_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=scale)
-    folder.mkdir()
-    tuner.save(model, folder)
-    return model, tuner, folder
+                parameter.fill_(scale)
+    tuner.save(tuned, folder)
+    return proof_logits(tuned, ROWS, "cpu")
 
 
-def test_proof_of_a_sound_adapter(plan: Plan, base: Any, tmp_path: Path) -> None:
-    model, tuner, staged = staged_adapter(plan, base, tmp_path / "staged", 0.1)
-    digest = base_digest(model)
-    proof = prove(model, tuner, staged, rows_of([3, 5]), "cpu", digest)
-    assert proof.effect > 0.01
+ROWS = rows_of([3, 5])
+
+
+def proved(plan: Plan, folder: Path, trained: torch.Tensor, digest: str = "", tuner: Any = None) -> Proof:
+    base = fresh(plan)
+    seen: list[str] = []
+    _, proof = prove(
+        trained, base, digest or base_digest(base), tuner or LoraTuner(), folder, ROWS, "cpu",
+        lambda bare: seen.append(base_digest(bare)),
+    )  # fmt: skip
+    assert seen == [proof.base_after]  # what is scored as "before" is the bare base
+    return proof
+
+
+def test_the_proof_measures_the_effect_and_the_reload(plan: Plan, tmp_path: Path) -> None:
+    trained = staged_adapter(plan, tmp_path, 0.1)
+    proof = proved(plan, tmp_path, trained)
+    assert proof.effect > 0.1
     assert proof.reload == 0
-    assert proof.base_after == digest
-    assert not any("graftlm_proof" in name for name, _ in model.named_parameters())
-    assert all(p.requires_grad for n, p in model.named_parameters() if "lora_" in n)
+    assert proof.base_before == proof.base_after
 
 
-def test_an_adapter_without_effect_is_refused(plan: Plan, base: Any, tmp_path: Path) -> None:
-    model, tuner, staged = staged_adapter(plan, base, tmp_path / "staged", 0.0)
+@pytest.mark.parametrize("scale", [0.0, 1e-12])
+def test_an_adapter_without_effect_is_refused(plan: Plan, tmp_path: Path, scale: float) -> None:
+    """Rounding is no effect."""
+    trained = staged_adapter(plan, tmp_path, scale)
     with pytest.raises(RunError, match="changes nothing"):
-        prove(model, tuner, staged, rows_of([3, 5]), "cpu", base_digest(model))
+        proved(plan, tmp_path, trained)
 
 
-def test_staged_files_of_another_adapter_are_refused(plan: Plan, base: Any, tmp_path: Path) -> None:
-    model, tuner, staged = staged_adapter(plan, base, tmp_path / "staged", 0.1)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.mul_(2)
+@pytest.mark.parametrize("scale", [1e-3, 0.1])
+def test_a_reload_that_loads_nothing_is_refused(plan: Plan, tmp_path: Path, scale: float) -> None:
+    class Forgetful(LoraTuner):
+        def apply(self, model: Any, folder: Path) -> Any:
+            return model
+
+    trained = staged_adapter(plan, tmp_path, scale)
     with pytest.raises(RunError, match="other logits"):
-        prove(model, tuner, staged, rows_of([3, 5]), "cpu", base_digest(model))
+        proved(plan, tmp_path, trained, tuner=Forgetful())
 
 
-def test_a_base_that_changed_is_refused(plan: Plan, base: Any, tmp_path: Path) -> None:
-    model, tuner, staged = staged_adapter(plan, base, tmp_path / "staged", 0.1)
-    with pytest.raises(RunError, match="base's weights changed"):
-        prove(model, tuner, staged, rows_of([3, 5]), "cpu", "another digest")
+def test_staged_files_of_another_adapter_are_refused(plan: Plan, tmp_path: Path) -> None:
+    trained = staged_adapter(plan, tmp_path / "one", 0.1)
+    staged_adapter(plan, tmp_path / "other", 0.2)
+    with pytest.raises(RunError, match="other logits"):
+        proved(plan, tmp_path / "other", trained)
 
 
-def test_targets_that_match_nothing_are_refused(plan: Plan, base: Any) -> None:
-    """PEFT itself lets a partly matching list pass."""
-    method = replace(plan.method, target_modules=("query_key_value", "qq_proj"))
-    with pytest.raises(RunError, match="qq_proj match nothing"):
-        LoraTuner().attach(base, method)
+def test_logits_that_are_no_numbers_are_not_called_an_adapter_without_effect(plan: Plan, tmp_path: Path) -> None:
+    trained = staged_adapter(plan, tmp_path, 0.1)
+    with pytest.raises(RunError, match="infinite or no numbers"):
+        proved(plan, tmp_path, trained * math.nan)
 
 
-def test_a_target_that_is_adapted_in_some_layers_only_is_refused(plan: Plan) -> None:
-    present = dict.fromkeys(plan.method.target_modules, 4)
-    check_adapted(plan, present, present)
-    with pytest.raises(RunError, match="3 of 4 'dense' layers are adapted"):
-        check_adapted(plan, {**present, "dense": 3}, present)
+def test_a_base_that_changed_is_refused(plan: Plan, tmp_path: Path) -> None:
+    trained = staged_adapter(plan, tmp_path, 0.1)
+    with pytest.raises(RunError, match="others than when training began"):
+        proved(plan, tmp_path, trained, digest="another digest")
+
+
+def test_the_digest_sees_one_changed_weight_and_one_moved_bit_of_a_buffer(plan: Plan) -> None:
+    one, other = fresh(plan), fresh(plan)
+    assert base_digest(one) == base_digest(other)
+    with torch.no_grad():
+        next(other.parameters())[0, 0] += 1
+    assert base_digest(one) != base_digest(other)
+
+
+def test_few_logits_are_computed_where_few_are_compared(plan: Plan) -> None:
+    """With a large vocabulary the logits of all tokens would take gigabytes."""
+    model, asked = fresh(plan), []
+    forward = model.forward
+    model.forward = wraps(forward)(lambda **said: asked.append(said) or forward(**said))
+    found = text_logits(model, [list(range(20, 200))], "cpu")
+    assert found.shape[0] == POSITIONS
+    assert [said["logits_to_keep"] for said in asked] == [POSITIONS]
 
 
 def test_an_attention_that_is_not_the_plan_s_is_refused(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +255,7 @@ def test_an_attention_that_is_not_the_plan_s_is_refused(plan: Plan, monkeypatch:
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", other)
     with pytest.raises(RunError, match="says sdpa attention, and eager was loaded"):
-        load_base(plan, Path(plan.model.folder), "cpu")
+        load_base(plan.load, Path(plan.model.folder), "cpu")
 
 
 def test_weights_that_cannot_be_read_are_one_sentence(plan: Plan, tmp_path: Path) -> None:
@@ -242,7 +263,7 @@ def test_weights_that_cannot_be_read_are_one_sentence(plan: Plan, tmp_path: Path
     shutil.copytree(plan.model.folder, folder)
     (folder / "model.safetensors").write_bytes(b"these are no tensors")
     with pytest.raises(ModelError, match="cannot be loaded"):
-        load_base(plan, folder, "cpu")
+        load_base(plan.load, folder, "cpu")
 
 
 def test_weights_that_are_missing_are_not_drawn_at_random(plan: Plan, tmp_path: Path) -> None:
@@ -254,11 +275,11 @@ def test_weights_that_are_missing_are_not_drawn_at_random(plan: Plan, tmp_path: 
     del weights["transformer.h.0.mlp.dense_h_to_4h.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks weights of tiny-falcon: 1 tensors.*dense_h_to_4h"):
-        load_base(plan, folder, "cpu")
+        load_base(plan.load, folder, "cpu")
 
 
 def test_targets_resolve_late_and_fail_in_a_sentence() -> None:
-    assert resolve_target("graftlm_plugins.methods.lora:LoraTuner") is LoraTuner
+    assert resolve_target("graftlm_plugins.methods.lora_tuner:LoraTuner") is LoraTuner
     with pytest.raises(PluginError, match="cannot be imported"):
         resolve_target("graftlm_plugins.nothing:Here")
     with pytest.raises(PluginError, match="has no Nothing"):
@@ -329,7 +350,7 @@ def test_the_probe_is_asked_again_when_packages_change(home: Path, monkeypatch: 
 
 def test_fp16_may_overflow_now_and_then(plan: Plan, events: Events, tmp_path: Path) -> None:
     """The gradient scaler finds its scale that way; a run of overflows is something else."""
-    context = context_of(replace(plan, dtype="fp16"), events, tmp_path)
+    context = context_of(replace(plan, load=replace(plan.load, dtype="fp16")), events, tmp_path)
     context._order = [[0, 1]] * 100
     for step in range(20):
         context.stepped(step=step, loss=1.0, tokens=8, gradient_norm=math.inf, model=None)
@@ -347,7 +368,7 @@ def test_a_model_s_own_generation_settings_do_not_apply(plan: Plan, tmp_path: Pa
     folder = tmp_path / "base"
     shutil.copytree(plan.model.folder, folder)
     (folder / "generation_config.json").write_text(json.dumps({"num_beams": 4, "repetition_penalty": 9.0}))
-    settings = from_files("x", folder, "fp32", "sdpa").generation_config
+    settings = from_files(plan.load, folder).generation_config
     assert settings.num_beams in (None, 1)
     assert settings.repetition_penalty in (None, 1.0)
 

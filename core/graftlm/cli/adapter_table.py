@@ -7,6 +7,7 @@ from pathlib import Path
 
 from graftlm.contracts.record import AdapterRecord
 
+from .option_words import option_words
 from .scores import pairs, score_table, value
 from .tables import table
 
@@ -71,7 +72,8 @@ def _method(record: AdapterRecord) -> str:
     known = record.hyperparameters
     said = [f"{name} {known[name]:g}" for name in ("rank", "alpha", "dropout") if known.get(name) is not None]
     on = [f"on {', '.join(known['target_modules'])}"] if known["target_modules"] else []
-    return ", ".join([record.method, *said, *on])
+    options = option_words("method", record.method, known.get("options", {}))
+    return ", ".join([record.method, *said, *on, *options])
 
 
 def _quantization(record: AdapterRecord) -> str:

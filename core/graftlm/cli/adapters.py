@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def adapters() -> None:
-    """List and show the adapters that are kept."""
+    """List, show and merge the adapters that are kept."""
 
 
 @adapters.command("list")
@@ -55,7 +55,13 @@ def path(name: str) -> None:
     """The folder of NAME's files, as PeftModel.from_pretrained reads them. Do not write there."""
     from graftlm_registry.adapters import open_store
 
-    click.echo(open_store().path(name))
+    store = open_store()
+    record = store.get(name)
+    click.echo(store.path(record.reference))
+    if record.kind == "overlay":
+        click.echo("Warning: these are weights of the base, no PEFT adapter; 'adapters merge' makes a model", err=True)
+    elif record.load.rope is not None:
+        click.echo(f"Warning: PEFT does not scale RoPE by itself: load the base with {record.load.rope}", err=True)
 
 
 @adapters.command()
@@ -66,10 +72,10 @@ def path(name: str) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON at the end, and nothing else.")
 def merge(name: str, out: Path, dtype: str | None, as_json: bool) -> None:
-    """Make a whole model of NAME (or NAME@VERSION) and its base, which any tool can load.
+    """Write NAME and its base as one model.
 
-    The base is loaded in 16 or 32 bits, never quantized, and must be the one that the adapter was trained on. What is
-    written is loaded again and compared with the adapter.
+    Any tool can load it. The base is loaded in 16 or 32 bits, never quantized, and must be the one that the adapter
+    was trained on. What is written is loaded again and compared with the adapter.
     """
     import json
 
@@ -85,7 +91,10 @@ def merge(name: str, out: Path, dtype: str | None, as_json: bool) -> None:
         click.echo(json.dumps(to_builtins(merged)))
         return
     what = "held-out test questions" if merged.held_out else "prompts (the run's test questions are gone)"
+    click.echo(f"merged {merged.adapter} with its base in {merged.dtype}: {merged.out}")
     click.echo(
-        f"merged {merged.adapter} in {merged.dtype}: on {merged.texts} {what} the logits of {merged.out} differ from "
-        f"the adapter's by at most {merged.difference:.3g}, where the adapter changes them by up to {merged.effect:.3g}"
+        f"on {merged.texts} {what} its logits differ by at most {merged.difference:.3g} from those of the adapter on "
+        f"that base, which changes the base's by up to {merged.effect:.3g}"
     )
+    if merged.trained_on != "none":
+        click.echo(f"it was trained on {merged.trained_on} weights, and merged into those that they were made from")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from graftlm.contracts.config import AUTO
+from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.plan import EncodingPlan, MemoryPlan, MethodPlan, Part, Plan
 
+from .option_words import option_words
 from .tables import size, table
 
 SUGGESTERS = {"model": "by the model", "method": "by the method"}
@@ -62,14 +65,25 @@ def tuned(method: MethodPlan) -> str:
         f"{name} {value:g}" for name in ("rank", "alpha", "dropout") if (value := getattr(method, name)) is not None
     ]
     on = [f"on {', '.join(method.target_modules)}"] if method.target_modules else []
+    said += option_words("method", method.name, method.options)
     begun = [f"going on from {method.parent}"] if method.parent else []
     return ", ".join([method.name, *said, *on, *begun])
 
 
+def precision(load: LoadPlan) -> str:
+    """``fp32``; ``nf4 weights (double_quant off), computed in bf16``."""
+    if load.quantization == "none":
+        return load.dtype
+    options = {name: value for name, value in load.options.items() if name != "compute_dtype"}
+    words = option_words("quantization", load.quantization, options)
+    computed = load.options.get("compute_dtype", AUTO)
+    in_brackets = f" ({', '.join(words)})" if words else ""
+    return f"{load.quantization} weights{in_brackets}, computed in {load.dtype if computed == AUTO else computed}"
+
+
 def _precision(plan: Plan) -> str:
-    quantized = "" if plan.load.quantization == "none" else f"{plan.load.quantization} weights, computed in "
     checkpointing = ", activations computed twice" if plan.training.gradient_checkpointing else ""
-    return f"{quantized}{plan.dtype} on {plan.device}, {plan.attention} attention{checkpointing}"
+    return f"{precision(plan.load)} on {plan.device}, {plan.attention} attention{checkpointing}"
 
 
 def _memory(memory: MemoryPlan) -> str:

@@ -21,6 +21,7 @@ def train(
     from graftlm.running.train import carry_out, refuse
     from graftlm_registry.plugins import registry
 
+    from .plan_table import precision
     from .progress import Progress
     from .results import outcome_json, outcome_text
 
@@ -32,7 +33,7 @@ def train(
         click.echo(
             f"{plan.name}: {plan.method.name} on {plan.model.name} with {plan.part('backend').name}, "
             f"{plan.data.splits[0].rows} rows, {training.steps} steps of {training.batch_size}, "
-            f"learning rate {training.learning_rate:g}, {plan.dtype} on {plan.device}"
+            f"learning rate {training.learning_rate:g}, {precision(plan.load)} on {plan.device}"
         )
     with Progress(quiet=as_json) as progress:
         trained = carry_out(plan, registry(), progress.on_event, out=Path(config.out) if config.out else None)

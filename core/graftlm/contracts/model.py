@@ -145,6 +145,9 @@ class FamilyFacts:
     samples in one row with restarting position ids give exactly the separate logits. ``default_targets`` is the safe
     choice where the user names none. ``rope`` are the kinds of RoPE scaling that it honours, and ``no_rope`` says why
     there are none. ``remote_code``: transformers has no code for it; the checkpoint's own must be trusted.
+    ``modules`` are the paths of all modules that have a weight or bias, numbers of layers written as ``*``
+    (``model.layers.*.mlp.up_proj``), and other tensors as ``path:tensor``, such as those of fused experts. Where they
+    are empty, only a loaded model tells whether a name in a method's options is there.
     """
 
     attention: tuple[str, ...]
@@ -159,5 +162,6 @@ class FamilyFacts:
     rope: tuple[str, ...] = ("linear", "dynamic", "yarn")
     no_rope: str = ""
     remote_code: bool = False
+    modules: tuple[str, ...] = ()
     shape: ModelShape | None = None
     notes: tuple[str, ...] = ()

@@ -52,17 +52,30 @@ def targets(wanted: str, facts: FamilyFacts) -> tuple[str, ...]:
     """Module names of a group, or those that were named, each of which the architecture must have."""
     if wanted == AUTO:
         return facts.default_targets or facts.attention
-    if wanted in GROUPS:
-        found = {"attention": facts.attention, "mlp": facts.mlp, "all-linear": facts.attention + facts.mlp}[wanted]
+    return tuple(dict.fromkeys(name for part in wanted.split(",") for name in _meant(part.strip(), facts)))
+
+
+def _meant(part: str, facts: FamilyFacts) -> tuple[str, ...]:
+    """One part of the list: a group, or a name."""
+    known, last = facts.attention + facts.mlp, part.rpartition(".")[2]
+    if part in known:
+        return (part,)
+    if part in GROUPS:
+        found = {"attention": facts.attention, "mlp": facts.mlp, "all-linear": known}[part]
         if not found:
             why = facts.untargeted_reason or "this architecture has no such linear layers"
-            raise UsageError(f"--target-modules {wanted}: {why}")
+            raise UsageError(f"--target-modules {part}: {why}")
         return found
-    known = facts.attention + facts.mlp
-    names = tuple(part.strip() for part in wanted.split(","))
-    for name in names:
-        if name in facts.untargeted:
-            raise UsageError(f"--target-modules {name}: {facts.untargeted_reason}")
-        if name not in known:
-            raise UsageError(unknown("target module", name, (*known, *GROUPS)))
-    return tuple(dict.fromkeys(names))
+    if part in facts.untargeted:
+        raise UsageError(f"--target-modules {part}: {facts.untargeted_reason}")
+    if last in known:
+        layer = next((step for step in part.split(".") if step.isdecimal()), "")
+        more = f", and --set method.layers_to_transform={layer} for that layer alone" if layer else ""
+        raise UsageError(f"--target-modules {part}: names are the last parts of paths: give {last}{more}")
+    whole = next((path for path in facts.modules if path.rpartition(".")[2] == last), "")
+    if whole:
+        name = last if "*" in whole else whole
+        raise UsageError(
+            f"--target-modules {part}: no adapter goes onto it; --set method.modules_to_save={name} trains it whole"
+        )
+    raise UsageError(unknown("target module", part, (*known, *GROUPS)))

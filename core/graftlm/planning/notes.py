@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graftlm.contracts.config import AUTO
 from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.model import FamilyFacts, ModelShape
 from graftlm.contracts.plan import MemoryPlan, MethodPlan
@@ -28,9 +29,9 @@ def notes(
 ) -> Iterator[str]:
     """Each a sentence."""
     if method.keeps == "overlay" and facts.shape is not None:
-        yield _whole_weights(facts.shape, method, chosen)
-    if settings["target_modules"] == "all-linear" and facts.untargeted:
-        yield f"all-linear leaves out {', '.join(facts.untargeted)}: {facts.untargeted_reason}"
+        yield _whole_weights(facts, facts.shape, method, chosen)
+    if method.target_modules and settings["target_modules"] in (AUTO, "all-linear") and facts.untargeted:
+        yield f"{', '.join(facts.untargeted)} are not adapted: {facts.untargeted_reason}"
     if load.rope is not None and load.rope.kind == "dynamic":
         yield (
             f"dynamic RoPE changes nothing up to {load.rope.original:,} positions; beyond, a text's frequencies follow "
@@ -38,13 +39,19 @@ def notes(
         )
     if parent is not None and parent.template != template.name:
         yield f"{parent.reference} was trained with template {parent.template}, and this run takes {template.name}"
+    if parent is not None and (parent.load.quantization, parent.load.dtype) != (load.quantization, load.dtype):
+        was, now = (f"{each.quantization} weights in {each.dtype}" for each in (parent.load, load))
+        yield f"{parent.reference} was trained on {was}, and this run takes {now}"
     if memory is not None and not memory.fits:
-        yield f"it will hardly fit; {'; '.join(memory.advice)}" if memory.advice else "it will hardly fit"
+        yield "; ".join(["it does not fit into memory", *memory.advice])
 
 
-def _whole_weights(shape: ModelShape, method: MethodPlan, chosen: Selection) -> str:
+def _whole_weights(facts: FamilyFacts, shape: ModelShape, method: MethodPlan, chosen: Selection) -> str:
+    able = facts.attention + facts.mlp
     count = chosen.method.trained(shape, method) if chosen.method.trained else shape.parameters
-    lora = sum(LORA_RANK * (linear.inputs + linear.outputs) * linear.count for linear in shape.linear)
+    lora = sum(
+        LORA_RANK * (linear.inputs + linear.outputs) * linear.count for linear in shape.linear if linear.name in able
+    )
     return (
         f"{method.name} trains {count:,} weights themselves, 16 bytes each with gradients and optimizer, where LoRA of "
         f"rank {LORA_RANK} trains {lora:,}; it forgets more, and each version keeps what it changed whole: "

@@ -27,7 +27,9 @@ def parent_of(config: RunConfig) -> AdapterRecord | None:
     if content_digest(store.path(record.reference)) != record.digest:
         raise StoreError(f"the files of {record.reference} are not those that were published")
     if (config.options or {}).get("method"):
-        raise UsageError(f"--set method.…: {record.reference}, which the run goes on from, has its own options")
+        raise UsageError(
+            f"--set method.…: {record.reference}, which the run goes on from, has its own options: leave it out"
+        )
     return record
 
 
@@ -83,10 +85,15 @@ def options_of(
     return {**kept, **asked}
 
 
-def check_base(record: AdapterRecord, description: ModelDescription) -> None:
-    """``UsageError`` where the base is another one than the adapter's."""
+def check_base(record: AdapterRecord, description: ModelDescription, asked: bool) -> None:
+    """Raises where the base is another one than the adapter's; ``asked`` says that it was named."""
     if model_digest(description) != record.base.files_digest:
-        raise UsageError(
-            f"{description.name} is not the base of {record.reference}, which is {record.base.name} "
-            f"({record.base.files_digest[:16]}): leave --model out"
+        if asked:
+            raise UsageError(
+                f"{description.name} is not the base of {record.reference}, which is {record.base.name} "
+                f"({record.base.files_digest[:16]}): leave --model out"
+            )
+        raise StoreError(
+            f"the files of {record.base.reference}, the base of {record.reference}, have changed since it was trained: "
+            "bring them back, or train it again"
         )

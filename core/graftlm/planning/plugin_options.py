@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graftlm.contracts.config import SETTINGS
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.spec import Option, OptionType, Spec
 from graftlm_registry.suggestions import unknown
+
+from .settings import flag
 
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -24,13 +28,37 @@ def plugin_options(chosen: Sequence[Spec], asked: Mapping[str, Mapping[str, Any]
             raise UsageError(unknown("kind of plugin in --set", kind, [k for k in declared if declared[k]]))
         for name in values:
             if name not in declared[kind]:
-                raise UsageError(unknown(f"option of the chosen {kind}", name, declared[kind]))
+                raise UsageError(_not_declared(name, [spec for spec in chosen if spec.kind == kind]))
     return {
         kind: {
             name: convert(f"{kind}.{name}", asked.get(kind, {}).get(name, o.default), o) for name, o in options.items()
         }
         for kind, options in declared.items()
     }
+
+
+FLAGS = {"r": "rank", "lora_alpha": "alpha", "lora_dropout": "dropout"}
+"""Settings that PEFT knows by other names."""
+
+
+def _not_declared(name: str, chosen: Sequence[Spec]) -> str:
+    """What to say of a name that is no option of the chosen plugins of one kind."""
+    kind, who = chosen[0].kind, " and ".join(f"{spec.kind} {spec.name}" for spec in chosen)
+    options = {option.name: option for spec in chosen for option in spec.options}
+    if (setting := FLAGS.get(name, name)) in SETTINGS:
+        return f"{kind}.{name} is a setting of its own: give {flag(setting)}"
+    for option in options.values():
+        if left_out := _left_out(name, option):
+            return f"{kind}.{name} cannot be chosen: {left_out}"
+    if not options:
+        return f"{who} has no options: leave {kind}.{name} out, or choose another --{kind}"
+    return unknown(f"option of {who}", name, options)
+
+
+def _left_out(word: str, option: Option) -> str:
+    """What an option's help says after "Left out are", where it names the word (``eva_config`` is eva's)."""
+    said = option.help.partition("Left out are ")[2]
+    return f"left out are {said}" if word.removesuffix("_config") in re.findall(r"\w+", said) else ""
 
 
 def convert(what: str, value: Any, option: Option) -> Any:
@@ -61,6 +89,8 @@ ARTICLES: Mapping[OptionType, str] = {
 def _check(what: str, value: Any, option: Option) -> None:
     """One value against the option's choices and bounds."""
     if option.choices and value not in option.choices:
+        if left_out := _left_out(str(value), option):
+            raise UsageError(f"{what}={value} cannot be chosen: {left_out}")
         raise UsageError(f"{what}: {unknown('value', str(value), option.choices)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         if option.minimum is not None and value < option.minimum:
@@ -76,20 +106,28 @@ def _typed(value: Any, kind: OptionType) -> Any:
     if kind == "str":
         return value if isinstance(value, str) else None
     if kind == "list":
-        return tuple(str(part) for part in _parts(value))
+        parts = _parts(value)
+        return None if parts is None else tuple(map(str, parts))
     if kind == "ints":
-        whole = tuple(_whole(part) for part in _parts(value))
-        return None if None in whole else whole
+        parts = _parts(value)
+        whole = [None] if parts is None else [_whole(part) for part in parts]
+        return None if None in whole else tuple(whole)
     if kind == "mapping":
         return _mapping(value)
     return _whole(value) if kind == "int" else _finite(value)
 
 
-def _parts(value: Any) -> Sequence[Any]:
-    """The members of a list; text is cut at its commas, and an empty text is an empty list."""
+def _parts(value: Any) -> Sequence[Any] | None:
+    """The members of a list; text is read as JSON where it begins as a list, else cut at its commas, and an empty text
+    is an empty list. None where JSON is wrong.
+    """
     if isinstance(value, list | tuple):
         return value
-    return [part.strip() for part in str(value).split(",")] if str(value).strip() else []
+    text = str(value).strip()
+    if text.startswith("["):
+        found = _json(text)
+        return found if isinstance(found, list) else None
+    return [part.strip() for part in text.split(",")] if text else []
 
 
 def _finite(value: Any) -> float | None:
@@ -123,14 +161,18 @@ def _mapping(value: Any) -> dict[str, int | float | str] | None:
 def _written(text: str) -> Any:
     """What a text says: JSON where it begins as an object, else ``a=1,b=2``. A name may hold ``=``, a value not."""
     if text.startswith("{"):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return None
+        return _json(text)
     pairs = [part.rpartition("=") for part in text.split(",")] if text else []
     if not all(name.strip() and sign for name, sign, _ in pairs):
         return None
     return {name.strip(): _number_or_text(written.strip()) for name, _, written in pairs}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _number_or_text(text: str) -> int | float | str:

@@ -49,7 +49,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     asked = base_model.request(model, _revision(config, parent), bool(config.offline), code)
     source, description = base_model.describe(asked, registry)
     if parent is not None:
-        check_base(parent, description)
+        check_base(parent, description, asked=config.model is not None)
     settings = settle(config, _suggestions(config, registry, parent, description))
     family = base_model.family_of(description, settings["family"], registry)
     facts = family.facts(description.config)
@@ -66,7 +66,8 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     if selection.DEFAULT_ATTENTION not in facts.attention_implementations and not settings.asked("accelerator"):
         settings = settings.with_default("accelerator", "eager")
     chosen = selection.select(settings, registry)
-    options = plugin_options(chosen.specs, options_of(parent, chosen.quantization.name, config.options or {}))
+    said = options_of(parent, chosen.quantization.name, config.options or {})
+    options = to_builtins(plugin_options(chosen.specs, said))  # as a plan that was read from JSON has them
     probe = ask_probe()
     device = device_of(settings, probe)
     load = LoadPlan(

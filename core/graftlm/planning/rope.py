@@ -59,11 +59,14 @@ def _parsed(said: str) -> tuple[RopeKind, float | None]:
 
 
 def context(facts: FamilyFacts, description: ModelDescription) -> int | None:
-    """Positions that the model was made for."""
-    if facts.shape is not None:
-        return facts.shape.context
-    found = description.config.get("max_position_embeddings")
-    return found if isinstance(found, int) else None
+    """Positions that the model was made for; a dynamic RoPE of its own stretches those that the configuration says."""
+    said = description.config.get("max_position_embeddings")
+    found = facts.shape.context if facts.shape is not None else said if isinstance(said, int) else None
+    own = description.config.get("rope_parameters") or description.config.get("rope_scaling")
+    if found is None or scaled_already(description.config) != "dynamic" or not isinstance(own, Mapping):
+        return found
+    factor = own.get("factor")
+    return int(found * factor) if isinstance(factor, int | float) and factor > 1 else found
 
 
 def scaled_already(config: Mapping[str, Any]) -> str:

@@ -41,7 +41,7 @@ def answer(
     template: str = AUTO,
     thinking: str = "",
     system: str = "",
-    start: StartWorker = run_worker,
+    start: StartWorker | None = None,
 ) -> list[str]:
     """Greedy answers of ``name``, an adapter (``name`` or ``name@version``) or else a model.
 
@@ -59,7 +59,7 @@ def answer(
     folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
     try:
         (folder / "job.json").write_bytes(to_json(job))
-        return list(start("generate", folder, on_event)["answers"])
+        return list((start or run_worker)("generate", folder, on_event)["answers"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

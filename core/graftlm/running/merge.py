@@ -36,7 +36,8 @@ ALSO = ("generation_config.json", "tokenizer.model", "vocab.json", "merges.txt",
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """``difference`` is the largest between logits of adapter and merged model, ``effect`` between adapter and base,
-    over ``tokens`` tokens of ``texts`` prompts; ``held_out``: those are test questions of the run.
+    over ``tokens`` tokens of ``texts`` prompts; ``held_out``: those are test questions of the run. ``trained_on`` is
+    the quantization that the adapter was trained on.
     """
 
     adapter: str
@@ -47,6 +48,7 @@ class Merged:
     texts: int
     tokens: int
     held_out: bool
+    trained_on: str
 
 
 def merge(
@@ -92,6 +94,7 @@ def merge(
             texts=done["texts"],
             tokens=done["tokens"],
             held_out=bool(texts),
+            trained_on=record.quantization,
         )
         (partial / "graftlm.json").write_bytes(to_json(_provenance(record, merged)))
     return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -61,6 +62,16 @@ class FamilySuite:
             assert set(facts.default_targets) <= set(facts.attention + facts.mlp), name
             assert set(facts.fused) <= present, name
             assert facts.untargeted_reason or not facts.untargeted, name
+
+    def test_the_facts_name_every_module_that_has_weights(self) -> None:
+        """By path, the numbers of layers aside; a plan holds the names in a method's options against them."""
+        for name, config, facts in self.cases():
+            found = set()
+            for path, _ in build(config).named_parameters(remove_duplicate=False):
+                module, _, tensor = re.sub(r"\.\d+\.", ".*.", path).rpartition(".")
+                found.add(module if tensor in ("weight", "bias") else f"{module}:{tensor}")
+            assert not facts.modules or set(facts.modules) == found, name
+            assert len(set(facts.modules)) == len(facts.modules), name
 
     def test_subclasses_of_linear_are_declared(self) -> None:
         """Quantizers that look for nn.Linear itself pass them by."""

@@ -231,7 +231,6 @@ class QuantizationSuite:
     def test_it_refuses_what_it_cannot_do(self) -> None:
         assert not self.spec.supports(situation())
         refused = {
-            "full": situation(method="full", method_keeps="overlay"),
             "gptq": situation(config={"quantization_config": {"quant_method": "gptq"}}),
             "mps": situation(device="mps"),
             "80% of its weights are fused experts": situation(facts=facts(experts=400)),

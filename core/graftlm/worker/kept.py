@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from graftlm.contracts.errors import RunError
+from graftlm.contracts.errors import StoreError
 from graftlm.contracts.job import Kept
 from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.services import Tuner
@@ -34,10 +34,13 @@ def tuner_of(kept: Kept) -> Tuner:
 
 
 def checked(base: Any, kept: Kept) -> Any:
-    """The base itself; ``RunError`` where its weights or its RoPE are not those that were trained on."""
+    """The base itself; ``StoreError`` where its weights or its RoPE are not those that were trained on."""
     if kept.weights_digest and base_digest(base) != kept.weights_digest:
-        raise RunError("the base's weights are not those that this adapter was trained on")
+        name = base.config._name_or_path
+        raise StoreError(
+            f"the weights of {name} are not those that this adapter was trained on: bring them back, or train it again"
+        )
     found = rope_of(base)
     if kept.rope and found != dict(kept.rope):
-        raise RunError(f"the base's RoPE is {found}, and this adapter was trained with {dict(kept.rope)}")
+        raise StoreError(f"the base's RoPE is {found}, and this adapter was trained with {dict(kept.rope)}")
     return base

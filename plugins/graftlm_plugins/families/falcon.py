@@ -7,10 +7,9 @@ from typing import Any
 
 from graftlm.api import FamilyFacts, LinearShape, ModelDescription, ModelFamily, ModelShape, hookimpl
 
-from .sizes import ATTENTION, LLAMA, MLP, PLAIN, Config, rope_of, sizes
+from .module_paths import ATTENTION_PATHS, NORMS, decoder, within
+from .sizes import ATTENTION, FUSED_ATTENTION, FUSED_MLP, LLAMA, MLP, PLAIN, Config, Sizes, rope_of, sizes
 
-FALCON_ATTENTION = ("query_key_value", "dense")
-FALCON_MLP = ("dense_h_to_4h", "dense_4h_to_h")
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "falcon": {
         "vocab_size": 65024, "hidden_size": 4544, "num_hidden_layers": 32, "num_attention_heads": 71,
@@ -37,16 +36,31 @@ def _falcon(config: Config) -> FamilyFacts:
     """
     alibi = config.flag("alibi")
     return FamilyFacts(
-        attention=FALCON_ATTENTION,
-        mlp=FALCON_MLP,
+        attention=FUSED_ATTENTION,
+        mlp=FUSED_MLP,
         fused=("query_key_value",),
         linear_classes=("transformers.models.falcon.modeling_falcon:FalconLinear",),
         attention_implementations=("eager", "sdpa") if alibi else PLAIN,
         packing=(),
-        default_targets=FALCON_ATTENTION + FALCON_MLP,
+        default_targets=FUSED_ATTENTION + FUSED_MLP,
+        modules=_falcon_modules(config),
         shape=_falcon_shape(config),
         **({"rope": (), "no_rope": "it knows positions by alibi, not by RoPE"} if alibi else rope_of(config.given)),
     )
+
+
+def _norms(config: Config) -> tuple[str, ...]:
+    """Of a layer: attention and MLP have one each, or share one."""
+    if not config.flag("parallel_attn"):
+        return NORMS
+    count = config.optional("num_ln_in_parallel_attn") or (2 if config.flag("new_decoder_architecture") else 1)
+    return ("ln_attn", "ln_mlp") if count == 2 else ("input_layernorm",)
+
+
+def _falcon_modules(config: Config) -> tuple[str, ...]:
+    attention, mlp = within("self_attention", FUSED_ATTENTION), within("mlp", FUSED_MLP)
+    inside = within("transformer.h.*", (*attention, *mlp, *_norms(config)))
+    return ("transformer.word_embeddings", *inside, "transformer.ln_f", "lm_head")
 
 
 def _falcon_shape(config: Config) -> ModelShape:
@@ -54,32 +68,21 @@ def _falcon_shape(config: Config) -> ModelShape:
 
     transformers reads ``n_embed`` as the hidden size, and neither ``n_head`` nor ``n_layer``.
     """
-    hidden = config.optional("n_embed") or config.number("hidden_size")
-    layers, heads = config.number("num_hidden_layers"), config.number("num_attention_heads")
-    head_dim, width = hidden // heads, config.optional("ffn_hidden_size") or 4 * hidden
-    groups, bias = config.flag("new_decoder_architecture"), config.flag("bias")
-    kv_heads = (config.optional("num_kv_heads") or heads) if groups else 1 if config.flag("multi_query") else heads
-    projected = (heads + 2 * kv_heads) * head_dim if groups else hidden + 2 * kv_heads * head_dim
-    layer_norms = config.optional("num_ln_in_parallel_attn") or (2 if groups else 1)
-    two_norms = layer_norms == 2 or not config.flag("parallel_attn")
-    return ModelShape(
+    hidden, heads = config.optional("n_embed") or config.number("hidden_size"), config.number("num_attention_heads")
+    shared = 1 if config.flag("multi_query") else heads
+    size = Sizes(
         hidden=hidden,
-        layers=layers,
+        layers=config.number("num_hidden_layers"),
         vocabulary=config.number("vocab_size"),
         context=config.number("max_position_embeddings"),
         heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        intermediate=width,
-        linear=(
-            LinearShape(name="query_key_value", inputs=hidden, outputs=projected, count=layers, bias=bias),
-            LinearShape(name="dense", inputs=hidden, outputs=hidden, count=layers, bias=bias),
-            LinearShape(name="dense_h_to_4h", inputs=hidden, outputs=width, count=layers, bias=bias),
-            LinearShape(name="dense_4h_to_h", inputs=width, outputs=hidden, count=layers, bias=bias),
-        ),
+        kv_heads=(config.optional("num_kv_heads") or heads) if config.flag("new_decoder_architecture") else shared,
+        head_dim=hidden // heads,
+        intermediate=config.optional("ffn_hidden_size") or 4 * hidden,
         tied=config.flag("tie_word_embeddings"),
-        other=2 * hidden * ((2 if two_norms else 1) * layers + 1),
     )
+    bias = config.flag("bias")
+    return size.shape(size.fused(bias=bias, qkv_bias=bias), other=2 * size.norms(len(_norms(config))))
 
 
 def _h1(config: Config) -> FamilyFacts:
@@ -106,7 +109,8 @@ def _h1(config: Config) -> FamilyFacts:
         ),
         *size.mlp(size.layers, size.intermediate, bias=config.flag("mlp_bias")),
     )
-    per_layer = convolution + 3 * heads + (space if config.flag("mamba_rms_norm") else 0)
+    gated = config.flag("mamba_rms_norm")
+    per_layer = convolution + 3 * heads + space * gated
     return FamilyFacts(
         attention=(*ATTENTION, "in_proj"),
         mlp=MLP,
@@ -116,6 +120,14 @@ def _h1(config: Config) -> FamilyFacts:
         attention_implementations=PLAIN,
         packing=(),
         default_targets=(*ATTENTION, "in_proj", *MLP),
+        modules=decoder(
+            *ATTENTION_PATHS,
+            *("mamba:A_log", "mamba:D", "mamba:dt_bias", "mamba.conv1d", "mamba.in_proj", "mamba.out_proj"),
+            *(("mamba.norm",) if gated else ()),
+            *within("feed_forward", MLP),
+            *("input_layernorm", "pre_ff_layernorm"),
+            norm="final_layernorm",
+        ),
         shape=size.shape(linear, other=size.norms() + size.layers * per_layer),
         **rope_of(config.given),
     )

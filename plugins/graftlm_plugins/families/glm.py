@@ -9,7 +9,21 @@ from typing import Any
 
 from graftlm.api import FamilyFacts, LinearShape, ModelDescription, ModelFamily, ModelShape, hookimpl
 
-from .sizes import ATTENTION, EVERY, LLAMA, MLP, Config, Experts, fused_experts, rope_of, sizes
+from .module_paths import ATTENTION_PATHS, HEAD_NORMS, NORMS, decoder, experts_paths, within
+from .sizes import (
+    ATTENTION,
+    EVERY,
+    FUSED_ATTENTION,
+    FUSED_MLP,
+    LLAMA,
+    MLP,
+    Config,
+    Experts,
+    Sizes,
+    fused_experts,
+    rope_of,
+    sizes,
+)
 
 DENSE = {
     **LLAMA, "vocab_size": 151552, "intermediate_size": 13696, "num_hidden_layers": 40, "num_key_value_heads": 2,
@@ -45,15 +59,17 @@ def _dense(config: Config) -> FamilyFacts:
         LinearShape(name="gate_up_proj", inputs=size.hidden, outputs=2 * size.intermediate, count=size.layers),
         LinearShape(name="down_proj", inputs=size.intermediate, outputs=size.hidden, count=size.layers),
     )
-    norms = size.norms(4 if config.given.get("model_type") == "glm4" else 2)
+    mlp = ("gate_up_proj", "down_proj")
+    more = ("post_self_attn_layernorm", "post_mlp_layernorm") if config.given.get("model_type") == "glm4" else ()
     return FamilyFacts(
         attention=ATTENTION,
-        mlp=("gate_up_proj", "down_proj"),
+        mlp=mlp,
         fused=("gate_up_proj",),
         attention_implementations=EVERY,
         packing=EVERY,
-        default_targets=(*ATTENTION, "gate_up_proj", "down_proj"),
-        shape=size.shape(linear, other=norms),
+        default_targets=ATTENTION + mlp,
+        modules=decoder(*ATTENTION_PATHS, *within("mlp", mlp), *NORMS, *more),
+        shape=size.shape(linear, other=size.norms(2 + len(more))),
         notes=("rotary embeddings cover a part of each head: a new RoPE setting must keep partial_rotary_factor",),
         **rope_of(config.given),
     )
@@ -75,7 +91,8 @@ def _moe(config: Config) -> FamilyFacts:
         *size.mlp(dense, size.intermediate),
         *size.mlp(experts.layers, experts.shared),
     )
-    head_norms = 2 * size.layers * size.head_dim if config.flag("use_qk_norm") else 0
+    normed = config.flag("use_qk_norm")
+    paths = experts_paths(experts, dense, within("mlp.shared_experts", MLP))
     return FamilyFacts(
         attention=ATTENTION,
         mlp=(),
@@ -84,7 +101,8 @@ def _moe(config: Config) -> FamilyFacts:
         attention_implementations=EVERY,
         packing=EVERY,
         default_targets=ATTENTION,
-        shape=size.moe_shape(linear, size.norms() + head_norms, experts),
+        modules=decoder(*ATTENTION_PATHS, *(HEAD_NORMS if normed else ()), *paths, *NORMS),
+        shape=size.moe_shape(linear, size.norms() + 2 * size.layers * size.head_dim * normed, experts),
         notes=("the experts stay as they are: adapters reach the attention layers",),
         **rope_of(config.given),
     )
@@ -92,14 +110,13 @@ def _moe(config: Config) -> FamilyFacts:
 
 def _chatglm(config: Config) -> FamilyFacts:
     """ChatGLM2, ChatGLM3, and GLM-4 before it was part of transformers."""
-    attention, mlp = ("query_key_value", "dense"), ("dense_h_to_4h", "dense_4h_to_h")
     return FamilyFacts(
-        attention=attention,
-        mlp=mlp,
+        attention=FUSED_ATTENTION,
+        mlp=FUSED_MLP,
         fused=("query_key_value", "dense_h_to_4h"),
         attention_implementations=("eager",),
         packing=(),
-        default_targets=attention + mlp,
+        default_targets=FUSED_ATTENTION + FUSED_MLP,
         rope=(),
         no_rope="the code of its checkpoints has RoPE of its own, which reads no setting of transformers",
         remote_code=True,
@@ -111,36 +128,21 @@ def _chatglm_shape(config: Config) -> ModelShape | None:
     """None for the first ChatGLM and for models that see, which are built otherwise."""
     if "padded_vocab_size" not in config.given or "vision_config" in config.given:
         return None
-    hidden, layers, heads = (config.number(n) for n in ("hidden_size", "num_layers", "num_attention_heads"))
-    head_dim, width = config.number("kv_channels"), config.number("ffn_hidden_size")
-    kv_heads = config.number("multi_query_group_num") if config.flag("multi_query_attention") else heads
-    bias = config.flag("add_bias_linear")
-    projected = (heads + 2 * kv_heads) * head_dim
-    per_norm = hidden * (1 if config.flag("rmsnorm") else 2)
-    return ModelShape(
-        hidden=hidden,
-        layers=layers,
+    heads, bias = config.number("num_attention_heads"), config.flag("add_bias_linear")
+    size = Sizes(
+        hidden=config.number("hidden_size"),
+        layers=config.number("num_layers"),
         vocabulary=config.number("padded_vocab_size"),
         context=config.number("seq_length"),
         heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        intermediate=width,
-        linear=(
-            LinearShape(
-                name="query_key_value",
-                inputs=hidden,
-                outputs=projected,
-                count=layers,
-                bias=bias or config.flag("add_qkv_bias"),
-            ),
-            LinearShape(name="dense", inputs=heads * head_dim, outputs=hidden, count=layers, bias=bias),
-            LinearShape(name="dense_h_to_4h", inputs=hidden, outputs=2 * width, count=layers, bias=bias),
-            LinearShape(name="dense_4h_to_h", inputs=width, outputs=hidden, count=layers, bias=bias),
-        ),
+        kv_heads=config.number("multi_query_group_num") if config.flag("multi_query_attention") else heads,
+        head_dim=config.number("kv_channels"),
+        intermediate=config.number("ffn_hidden_size"),
         tied=config.flag("tie_word_embeddings"),
-        other=per_norm * (2 * layers + config.flag("post_layer_norm")),
     )
+    linear = size.fused(gated=True, bias=bias, qkv_bias=bias or config.flag("add_qkv_bias"))
+    norms = size.hidden * (2 * size.layers + config.flag("post_layer_norm"))
+    return size.shape(linear, other=norms * (1 if config.flag("rmsnorm") else 2))
 
 
 CHATGLM_VOCABULARY = 65_024

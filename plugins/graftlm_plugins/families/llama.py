@@ -8,6 +8,7 @@ from typing import Any
 
 from graftlm.api import FamilyFacts, ModelDescription, ModelFamily, hookimpl
 
+from .module_paths import LLAMA_PATHS
 from .sizes import ATTENTION, EVERY, LLAMA, MLP, Config, rope_of, sizes
 
 LLAMA_3 = 128_256
@@ -27,6 +28,7 @@ def facts(config: Mapping[str, Any]) -> FamilyFacts:
         attention_implementations=EVERY,
         packing=EVERY,
         default_targets=ATTENTION + MLP,
+        modules=LLAMA_PATHS,
         shape=size.shape(linear, other=size.norms()),
         **rope_of(config),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from graftlm.api import FamilyFacts, ModelDescription, ModelFamily, hookimpl
 
+from .module_paths import ATTENTION_PATHS, LLAMA_PATHS, NORMS, decoder, experts_paths
 from .sizes import ATTENTION, EVERY, LLAMA, MLP, Config, Experts, fused_experts, rope_of, sizes
 
 MISTRAL = {**LLAMA, "intermediate_size": 14336, "num_key_value_heads": 8, "max_position_embeddings": 131072}
@@ -38,6 +39,7 @@ def _dense(config: Config, kind: str) -> FamilyFacts:
         attention_implementations=EVERY,
         packing=EVERY,
         default_targets=ATTENTION + MLP,
+        modules=LLAMA_PATHS,
         shape=size.shape((*size.attention(size.layers), *size.mlp(size.layers, size.intermediate)), other=size.norms()),
         **rope,
     )
@@ -62,6 +64,7 @@ def _mixtral(config: Config) -> FamilyFacts:
         attention_implementations=EVERY,
         packing=EVERY,
         default_targets=ATTENTION,
+        modules=decoder(*ATTENTION_PATHS, *experts_paths(experts, dense=0), *NORMS),
         shape=size.moe_shape(size.attention(size.layers), size.norms(), experts),
         notes=("the experts stay as they are: adapters reach the attention layers",),
         **rope,

@@ -8,7 +8,8 @@ from typing import Any
 
 from graftlm.api import FamilyFacts, LinearShape, ModelDescription, ModelFamily, hookimpl
 
-from .qwen_experts import SINGLE_OUTPUT, dense_layers, experts_of
+from .module_paths import ATTENTION_PATHS, HEAD_NORMS, LLAMA_PATHS, MLP_PATHS, NORMS, decoder, experts_paths
+from .qwen_experts import SHARED_PATHS, SINGLE_OUTPUT, dense_layers, experts_of
 from .qwen_hybrid import HYBRID, hybrid_facts
 from .sizes import ATTENTION, EVERY, LLAMA, MLP, Config, fused_experts, rope_of, sizes
 
@@ -52,6 +53,7 @@ def _dense(config: Config) -> FamilyFacts:
         attention_implementations=EVERY,
         packing=EVERY,
         default_targets=ATTENTION + MLP,
+        modules=decoder(*ATTENTION_PATHS, *HEAD_NORMS, *MLP_PATHS, *NORMS) if third else LLAMA_PATHS,
         shape=size.shape((*attention, *size.mlp(size.layers, size.intermediate)), other=size.norms() + head_norms),
         **rope_of(config.given),
     )
@@ -76,6 +78,7 @@ def _qwen2_moe(config: Config) -> FamilyFacts:
         attention_implementations=EVERY,
         packing=EVERY,
         default_targets=ATTENTION,
+        modules=decoder(*ATTENTION_PATHS, *experts_paths(experts, dense, SHARED_PATHS), *NORMS),
         shape=size.moe_shape(linear, size.norms(), experts),
         notes=("the routed experts stay as they are: mlp is the expert that every token meets",),
         **rope_of(config.given),
@@ -84,6 +87,7 @@ def _qwen2_moe(config: Config) -> FamilyFacts:
 
 def _qwen3_moe(config: Config) -> FamilyFacts:
     size, dense, bias = sizes(config), dense_layers(config), config.flag("attention_bias")
+    experts = experts_of(config)
     linear = (*size.attention(size.layers, bias=bias, out_bias=bias), *size.mlp(dense, size.intermediate))
     return FamilyFacts(
         attention=ATTENTION,
@@ -93,7 +97,8 @@ def _qwen3_moe(config: Config) -> FamilyFacts:
         attention_implementations=EVERY,
         packing=EVERY,
         default_targets=ATTENTION,
-        shape=size.moe_shape(linear, size.norms() + 2 * size.layers * size.head_dim, experts_of(config)),
+        modules=decoder(*ATTENTION_PATHS, *HEAD_NORMS, *experts_paths(experts, dense), *NORMS),
+        shape=size.moe_shape(linear, size.norms() + 2 * size.layers * size.head_dim, experts),
         notes=("the experts stay as they are: adapters reach the attention layers",),
         **rope_of(config.given),
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from .sizes import Config, Experts
+from .module_paths import within
+from .sizes import MLP, Config, Experts
 
-SINGLE_OUTPUT = "shared_expert_gate has a single output, for which low-rank matrices are larger than the layer itself"
+SINGLE_OUTPUT = "shared_expert_gate has a single output, for which an adapter is larger than the layer"
+
+SHARED_PATHS = (*within("mlp.shared_expert", MLP), "mlp.shared_expert_gate")
 
 
 def dense_layers(config: Config) -> int:

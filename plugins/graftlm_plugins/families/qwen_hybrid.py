@@ -7,8 +7,9 @@ from typing import Any
 
 from graftlm.api import FamilyFacts, LinearShape
 
-from .qwen_experts import SINGLE_OUTPUT, dense_layers, experts_of
-from .sizes import LLAMA, MLP, PLAIN, Config, Layers, Sizes, fused_experts, rope_of, sizes
+from .module_paths import ATTENTION_PATHS, HEAD_NORMS, MLP_PATHS, NORMS, Names, decoder, experts_paths, within
+from .qwen_experts import SHARED_PATHS, SINGLE_OUTPUT, dense_layers, experts_of
+from .sizes import ATTENTION, LLAMA, MLP, PLAIN, Config, Layers, Sizes, fused_experts, rope_of, sizes
 
 DELTA = {
     "head_dim": 256, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
@@ -45,6 +46,7 @@ def hybrid_facts(config: Config, kind: str) -> FamilyFacts:
         attention_implementations=PLAIN,
         packing=(),
         default_targets=_attention(linear) + MLP,
+        modules=decoder(*_mixer_paths(linear), *MLP_PATHS, *NORMS),
         shape=size.shape((*linear, *size.mlp(size.layers, size.intermediate)), other),
         **(rope_of(config.given) if kind == "qwen3_5_text" else {"rope": (), "no_rope": NESTED}),
     )
@@ -68,6 +70,7 @@ def _next(config: Config) -> FamilyFacts:
         attention_implementations=PLAIN,
         packing=(),
         default_targets=_attention(mixers),
+        modules=decoder(*_mixer_paths(mixers), *experts_paths(experts, dense_layers(config), SHARED_PATHS), *NORMS),
         shape=size.moe_shape(linear, other, experts),
         notes=("the experts stay as they are: adapters reach what mixes tokens",),
         **rope_of(config.given),
@@ -76,6 +79,15 @@ def _next(config: Config) -> FamilyFacts:
 
 def _attention(layers: Layers) -> tuple[str, ...]:
     return tuple(dict.fromkeys(layer.name for layer in layers))
+
+
+def _mixer_paths(layers: Layers) -> Names:
+    """Of the layers with attention, and of those with the delta rule, as far as there are such layers."""
+    names = _attention(layers)
+    full = (*ATTENTION_PATHS, *HEAD_NORMS) if "q_proj" in names else ()
+    delta = (*(name for name in names if name not in ATTENTION), "conv1d", "norm")
+    own = ("linear_attn:A_log", "linear_attn:dt_bias", *within("linear_attn", delta)) if "out_proj" in names else ()
+    return (*full, *own)
 
 
 def _mixers(config: Config, projections: tuple[str, ...]) -> tuple[Sizes, Layers, int]:

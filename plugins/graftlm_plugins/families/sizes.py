@@ -14,6 +14,9 @@ from graftlm.api import LinearShape, ModelError, ModelShape
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP = ("gate_proj", "up_proj", "down_proj")
+FUSED_ATTENTION = ("query_key_value", "dense")
+FUSED_MLP = ("dense_h_to_4h", "dense_4h_to_h")
+"""Of Falcon and ChatGLM."""
 PLAIN = ("eager", "sdpa", "flash_attention_2")
 EVERY = (*PLAIN, "flex_attention")
 """Attention implementations by transformers' names."""
@@ -94,6 +97,18 @@ class Sizes:
             LinearShape(name="down_proj", inputs=width, outputs=self.hidden, count=layers, bias=bias),
         )
 
+    def fused(self, *, gated: bool = False, bias: bool = False, qkv_bias: bool = False) -> Layers:
+        """All linear layers where queries, keys and values come from one; ``gated``: the MLP's first two too."""
+        hidden, width, attended = self.hidden, self.intermediate, self.heads * self.head_dim
+        projected = attended + 2 * self.kv_heads * self.head_dim
+        sides = ((hidden, projected), (attended, hidden), (hidden, width * (2 if gated else 1)), (width, hidden))
+        return tuple(
+            LinearShape(name=name, inputs=inputs, outputs=outputs, count=self.layers, bias=biased)
+            for name, (inputs, outputs), biased in zip(
+                (*FUSED_ATTENTION, *FUSED_MLP), sides, (qkv_bias, bias, bias, bias), strict=True
+            )
+        )
+
     def norms(self, per_layer: int = 2) -> int:
         """Parameters of the RMS norms, with the one at the end."""
         return self.hidden * (per_layer * self.layers + 1)
@@ -163,13 +178,9 @@ def sizes(config: Config) -> Sizes:
 
 def fused_experts(rewritten: bool) -> str:
     """Why no adapter takes the MLP of a mixture of experts; ``rewritten``: PEFT takes its names for the experts."""
-    reason = "the experts of this architecture are fused into tensors that are no linear layers"
     if rewritten:
-        reason += (
-            ", and PEFT reads gate_proj, up_proj and down_proj as all of these experts, at another rank, "
-            "and leaves out the linear layers that have these names"
-        )
-    return f"{reason}: choose attention layers"
+        return "PEFT would adapt the fused experts instead of the layers of this name: choose attention layers"
+    return "the experts are fused into tensors, which are no linear layers: choose attention layers"
 
 
 LAYERWISE = "its kinds of layers have RoPE settings of their own"

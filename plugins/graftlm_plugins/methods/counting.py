@@ -36,11 +36,19 @@ def _out(left_out: tuple[str, ...], name: str, layer: int) -> bool:
 
 def by_pattern(patterns: Mapping[str, Number], name: str, layer: int, default: Number) -> Number:
     """What a mapping of patterns says of a module, as far as a name and a layer's number tell."""
-    for key, value in patterns.items():
-        numbers, last = LAYER.findall(key), re.split(r"\\?\.", key.rstrip("$"))[-1]
-        if (not numbers or int(numbers[0]) == layer) and re.fullmatch(last.lstrip("^") or ".*", name):
-            return value
-    return default
+    return next((value for key, value in patterns.items() if _meant(key, name, layer)), default)
+
+
+def _meant(key: str, name: str, layer: int) -> bool:
+    """By the whole expression, or by its layer's number and last part, where it has more parts than are known here."""
+    if re.match(rf"(.*\.)?({key})$", f"layers.{layer}.{name}"):
+        return True
+    numbers, last = LAYER.findall(key), re.split(r"\\?\.", key.rstrip("$"))[-1]
+    try:
+        ends = re.fullmatch(last.lstrip("^"), name) is not None
+    except re.error:  # a part of an expression that is cut within
+        ends = False
+    return ends and (not numbers or int(numbers[0]) == layer)
 
 
 def lora(shape: ModelShape, method: MethodPlan) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from graftlm.api import RunError
@@ -34,7 +33,7 @@ def covered(paths: Sequence[str], targets: Iterable[str], options: Mapping[str, 
     for target in targets:
         named = [path for path in paths if ends_with(path, target)]
         if not named:
-            raise RunError(f"target module {target} matches nothing in this model{_near(target, paths)}")
+            raise RunError(f"target module {target} matches nothing in this model{near(target, paths)}")
         in_layers = [path for path in named if not layers or layer_of(path, pattern) in layers]
         mine = [path for path in in_layers if path not in left_out and path not in saved]
         if not mine:
@@ -58,7 +57,7 @@ def layer_of(path: str, pattern: str | Sequence[str] = ()) -> int | None:
         match = FIRST_INDEX.match(path)
         return int(match[1]) if match else None
     for name in patterns:
-        match = re.match(rf"(?:^|.*?\.){name}\.(\d+)\.", path)
+        match = re.match(rf"(?:^|.*?\.){re.escape(name)}\.(\d+)\.", path)
         if match:
             return int(match[1])
     return None
@@ -72,7 +71,7 @@ def check_patterns(found: Iterable[str], options: Mapping[str, Any]) -> None:
             continue
         for key in mapping:
             if not any(re.match(rf"(.*\.)?({key})$", path) for path in paths):
-                raise RunError(f"{option}: {key} matches none of the adapted modules, such as {paths[0]}")
+                raise RunError(f"{option}: {key} matches none of the adapted modules{near(key, paths)}")
 
 
 def check_saved(paths: Sequence[str], names: Iterable[str], wrapped: Iterable[str]) -> None:
@@ -83,7 +82,7 @@ def check_saved(paths: Sequence[str], names: Iterable[str], wrapped: Iterable[st
     for name in names:
         mine = {path for path in paths if ends_with(path, name)}
         if not mine:
-            raise RunError(f"modules_to_save: {name} matches nothing in this model{_near(name, paths)}")
+            raise RunError(f"modules_to_save: {name} matches nothing in this model{near(name, paths)}")
         wanted |= mine
     taken = set(wrapped)
     more, lacking = sorted(taken - wanted), sorted(wanted - taken)
@@ -111,7 +110,7 @@ def _excluded(paths: Sequence[str], names: Iterable[str]) -> set[str]:
     for name in names:
         mine = {path for path in paths if ends_with(path, name)}
         if not mine:
-            raise RunError(f"exclude_modules: {name} matches nothing in this model{_near(name, paths)}")
+            raise RunError(f"exclude_modules: {name} matches nothing in this model{near(name, paths)}")
         found |= mine
     return found
 
@@ -121,7 +120,15 @@ def _within(path: str, name: str) -> bool:
     return re.match(rf"(^|.*\.){re.escape(name)}($|\..*)", path) is not None
 
 
-def _near(name: str, paths: Sequence[str]) -> str:
+def near(name: str, paths: Iterable[str]) -> str:
+    """What ends a sentence: the nearest name, or the nearest path where the name is the end of one, or the names that
+    there are.
+    """
+    from difflib import get_close_matches  # not needed where nothing is wrong
+
     last = sorted({path.rpartition(".")[2] for path in paths})
-    near = get_close_matches(name.rpartition(".")[2], last, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    own = name.rpartition(".")[2]
+    found = get_close_matches(name, paths, 1) if own in last else get_close_matches(own, last, 1)
+    if found:
+        return f"; did you mean {found[0]}?"
+    return f"; there are {', '.join(part for part in last if not part.isdecimal())}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graftlm.api import Option, TuningMethod, hookimpl
 
 from . import counting
+from .names import misnamed
 from .peft_methods import PEFT, reasons, unquantized
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ OPTIONS = (
         default="true",
         choices=STARTS,
         help="how the matrices start. pissa and olora take them out of the weights; what is kept is a LoRA of twice "
-        "the rank on the unchanged base. Left out are eva, corda and lora_ga, which read data first, and loftq, which "
-        "replaces the weights by quantized ones",
+        "the rank on the unchanged base. Left out are eva, corda and lora_ga, which read data first, loftq, which "
+        "replaces the weights by quantized ones, and use_qalora, which is for GPTQ's weights",
     ),
     Option(
         name="pissa_iterations", type="int", default=0, minimum=0,
@@ -120,7 +121,21 @@ def against(method: MethodPlan, facts: FamilyFacts) -> Sequence[str]:
     found = list(check(method.options))
     if method.options["target_parameters"] and method.dropout:
         found.append("target_parameters does not go with dropout: give --dropout 0")
-    return found
+    return [*found, *(misnamed(method, facts) or _ranks(method, facts))]
+
+
+def _ranks(method: MethodPlan, facts: FamilyFacts) -> Sequence[str]:
+    """Ranks that a start out of the weights cannot give."""
+    start, patterns = method.options["init_lora_weights"], method.options["rank_pattern"]
+    adapted = counting.adapted_layers(facts.shape, method) if facts.shape else ()
+    for layer, _, indices in adapted:
+        most = min(layer.inputs, layer.outputs)
+        for rank in (int(counting.by_pattern(patterns, layer.name, i, method.rank or 0)) for i in indices):
+            if start in (*FROM_BASE, "mica") and rank > most:
+                return (f"init_lora_weights={start}: rank {rank} is more than {layer.name} has: give {most} at most",)
+            if start == "orthogonal" and rank % 2:
+                return (f"init_lora_weights=orthogonal takes even ranks alone, and {layer.name} would have {rank}",)
+    return ()
 
 
 def supports(situation: Situation) -> Sequence[str]:
@@ -147,9 +162,17 @@ LORA = TuningMethod(
 
 
 def variant(name: str, summary: str, **defaults: Any) -> TuningMethod:
-    """LoRA with other defaults, by a name of its own."""
+    """LoRA with other defaults, by a name of its own, which another value would belie."""
+
+    def true_to_its_name(method: MethodPlan, facts: FamilyFacts) -> Sequence[str]:
+        for option, value in defaults.items():
+            if (given := method.options[option]) != value:
+                said = f"{option}={str(given).lower()}"
+                return (f"it stands for {option}={str(value).lower()}: say --method lora for {said}",)
+        return against(method, facts)
+
     options = tuple(replace(o, default=defaults[o.name]) if o.name in defaults else o for o in OPTIONS)
-    return replace(LORA, name=name, summary=summary, options=options)
+    return replace(LORA, name=name, summary=summary, options=options, check=true_to_its_name)
 
 
 @hookimpl

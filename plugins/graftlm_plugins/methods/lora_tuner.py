@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from graftlm.api import RunError
 
-from .coverage import covered, ends_with
+from .coverage import covered, ends_with, near
+from .lora import FROM_BASE
 from .peft_files import ADAPTER
 from .peft_tuner import PeftTuner, as_peft, refused
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 START = "start"
 """The name of the frozen adapter that takes away what the trained one starts with."""
 OWN = ("pissa_iterations",)
-FROM_BASE = ("pissa", "olora")
 
 
 class LoraTuner(PeftTuner):
@@ -56,7 +56,7 @@ class LoraTuner(PeftTuner):
         for target in method.options["target_parameters"]:
             mine = {name for name in tensors if ends_with(name, target)}
             if not mine:
-                raise RunError(f"target_parameters: {target} matches no tensor of this model")
+                raise RunError(f"target_parameters: {target} matches no tensor of this model{near(target, tensors)}")
             found |= mine
         return found
 

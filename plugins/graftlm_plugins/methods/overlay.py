@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from graftlm.api import Option, TuningMethod, hookimpl
 
 from . import counting
+from .names import unknown_modules
+from .peft_methods import unquantized
 
 if TYPE_CHECKING:
-    from graftlm.api import Situation
+    from graftlm.api import FamilyFacts, MethodPlan
 
 LEARNING_RATE = 2e-5
 """A tenth of what suits an adapter: here each step moves the weights themselves."""
 
 
-def unquantized(situation: Situation) -> Sequence[str]:
-    if not situation.quantization_bits:
-        return ()
-    return (
-        f"method {situation.method} trains the base's own weights, and quantized ones take no steps: "
-        "choose --method lora, or --quantization none",
-    )
-
-
-def check(options: Mapping[str, Any]) -> Sequence[str]:
+def check(method: MethodPlan, facts: FamilyFacts) -> Sequence[str]:
+    """Reasons against what is to be trained: nothing, or what this model does not have."""
+    options, shape = method.options, facts.shape
     if not options["modules"] and not options["layers"] and not options["embeddings"]:
         return ("layers is 0, and neither modules nor embeddings are named: nothing would be trained",)
-    return ()
+    if shape and not options["modules"] and options["layers"] > shape.layers:
+        return (f"layers is {options['layers']}, and this model has {shape.layers} layers",)
+    return tuple(unknown_modules(options["modules"], facts))
 
 
 @hookimpl
@@ -41,7 +38,7 @@ def graftlm_tuning_methods() -> Iterable[TuningMethod]:
         settings=(),
         suggestions={"learning_rate": LEARNING_RATE},
         trained=counting.full,
-        supports=unquantized,
+        supports=unquantized("full"),
     )
     yield TuningMethod(
         name="freeze",
@@ -51,8 +48,8 @@ def graftlm_tuning_methods() -> Iterable[TuningMethod]:
         settings=(),
         suggestions={"learning_rate": LEARNING_RATE},
         trained=counting.freeze,
-        check=lambda method, facts: check(method.options),
-        supports=unquantized,
+        check=check,
+        supports=unquantized("freeze"),
         options=(
             Option(name="layers", type="int", default=2, minimum=0, help="how many of the last layers to train"),
             Option(

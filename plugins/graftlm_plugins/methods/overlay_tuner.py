@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graftlm.api import RunError
 
-from .coverage import ends_with
+from .coverage import ends_with, near
 from .peft_tuner import masters, settled
 
 if TYPE_CHECKING:
@@ -164,10 +164,13 @@ def _last(model: Any, count: int) -> list[Any]:
 def _named(model: Any, names: tuple[str, ...]) -> list[Any]:
     """Modules by path or by the last parts of it, each name matching at least one."""
     found = []
+    paths = [path for path, _ in model.named_modules() if path]
     for name in names:
         mine = [module for path, module in model.named_modules() if path == name or ends_with(path, name)]
         mine = [module for module in mine if next(module.parameters(), None) is not None]
         if not mine:
-            raise RunError(f"method.modules: {name} matches no module of this model that has weights")
+            raise RunError(
+                f"method.modules: {name} matches no module of this model that has weights{near(name, paths)}"
+            )
         found += mine
     return found

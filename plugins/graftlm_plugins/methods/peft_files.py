@@ -31,8 +31,7 @@ def write(model: Any, folder: Path) -> None:
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state(model).items()}
     save_file(tensors, folder / TENSORS, metadata={"format": "pt"})
     config = model.peft_config[ADAPTER].to_dict() | {"inference_mode": True, "auto_mapping": None}
-    base = config.get("base_model_name_or_path")
-    if base and (Path(base).is_absolute() or Path(base).exists()):
+    if Path(config.get("base_model_name_or_path") or "").is_absolute():
         config["base_model_name_or_path"] = None
     text = json.dumps(plain(config), indent=2, sort_keys=True, ensure_ascii=False)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")

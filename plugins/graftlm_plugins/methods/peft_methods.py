@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Any
 from graftlm.api import Option, Requirement, TuningMethod, hookimpl
 
 from .counting import COUNTS
+from .names import misnamed
 
 if TYPE_CHECKING:
-    from graftlm.api import Situation
+    from graftlm.api import FamilyFacts, MethodPlan, Situation
 
 PEFT = Requirement(distribution="peft", minimum="0.21", below="0.22", extra="peft")
+TARGET = "graftlm_plugins.methods.peft_tuner:PeftTuner"
 
 
 @cache
+def _schema() -> Mapping[str, Mapping[str, Any]]:
+    found: Mapping[str, Mapping[str, Any]] = json.loads(Path(__file__).with_suffix(".json").read_bytes())
+    return found
+
+
 def methods() -> Mapping[str, Mapping[str, Any]]:
     """The schema's methods by name; see ``make_schema``."""
-    found: Mapping[str, Mapping[str, Any]] = json.loads(Path(__file__).with_suffix(".json").read_bytes())["methods"]
-    return found
+    return _schema()["methods"]
 
 
 def option(field: Mapping[str, Any]) -> Option:
@@ -34,6 +40,34 @@ def option(field: Mapping[str, Any]) -> Option:
         help=field["help"],
         choices=tuple(field["choices"]),
     )
+
+
+def left_out() -> Mapping[str, str]:
+    """Why the other methods of PEFT, and names that are none, cannot be chosen."""
+    others = {name: why for name, why in _schema()["left_out"].items() if name != "lora"}
+    return {**others, "qlora": "it is LoRA on a quantized base: say --method lora --quantization nf4"}
+
+
+def impossible(name: str, why: str) -> TuningMethod:
+    """A method that is known, so that whoever asks for it is told why there is none."""
+    return TuningMethod(
+        name=name,
+        aliases=_dashed(name),
+        summary=f"cannot be chosen: {why}",
+        keeps="adapter",
+        target=TARGET,
+        check=lambda method, facts: (f"cannot be chosen: {why}",),
+        supports=lambda situation: (f"cannot be chosen: {why}",),
+    )
+
+
+def _dashed(name: str) -> tuple[str, ...]:
+    return (name.replace("_", "-"),) if "_" in name else ()
+
+
+def against(method: MethodPlan, facts: FamilyFacts) -> Sequence[str]:
+    """Reasons against a plan, its options together and for this model."""
+    return [*reasons(method.options), *misnamed(method, facts)]
 
 
 def reasons(options: Mapping[str, Any]) -> Sequence[str]:
@@ -66,7 +100,10 @@ def unquantized(name: str) -> Callable[[Situation], Sequence[str]]:
     def supports(situation: Situation) -> Sequence[str]:
         if not situation.quantization_bits:
             return ()
-        return (f"{name} works on the weights themselves, which are quantized; choose --method lora",)
+        return (
+            f"{name} works on the base's own weights, which are quantized: "
+            "choose --method lora, or --quantization none",
+        )
 
     return supports
 
@@ -77,15 +114,17 @@ def graftlm_tuning_methods() -> Iterable[TuningMethod]:
         more: dict[str, Any] = {} if method["quantized"] else {"supports": unquantized(name)}
         yield TuningMethod(
             name=name,
-            aliases=(name.replace("_", "-"),) if "_" in name else (),
+            aliases=_dashed(name),
             summary=method["summary"],
             keeps="adapter",
-            target="graftlm_plugins.methods.peft_tuner:PeftTuner",
+            target=TARGET,
             requires=(PEFT,),
             settings=tuple(method["settings"]),
             suggestions=method["suggestions"],
             trained=COUNTS.get(name),
-            check=lambda method, facts: reasons(method.options),
+            check=against,
             options=tuple(map(option, method["fields"])),
             **more,
         )
+    for name, why in left_out().items():
+        yield impossible(name, why)

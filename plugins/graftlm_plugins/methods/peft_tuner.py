@@ -165,7 +165,7 @@ def saved_modules(model: Any) -> Iterator[str]:
 def own_targets(model: Any, what: str) -> list[str]:
     """Module paths for a method that is told no targets: all ``norms``, or the input ``embeddings``."""
     if what == "norms":
-        return [path for path, m in model.named_modules() if type(m).__name__.endswith(("Norm", "RMSNorm"))]
+        return [path for path, m in model.named_modules() if type(m).__name__.endswith("Norm")]
     inner = model.get_input_embeddings()
     return [path for path, module in model.named_modules() if module is inner]
 

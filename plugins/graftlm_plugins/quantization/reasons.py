@@ -35,19 +35,9 @@ def reasons_against(library: str) -> Callable[[Situation], Sequence[str]]:
     """The predicate of a quantization by ``library``, which takes linear layers alone."""
 
     def supports(situation: Situation) -> Sequence[str]:
-        return (*_trained(situation), *stored_quantized(situation), *_experts(situation, library), *_device(situation))
+        return (*stored_quantized(situation), *_experts(situation, library), *_device(situation))
 
     return supports
-
-
-def _trained(situation: Situation) -> Sequence[str]:
-    """An optimizer's steps are far smaller than those between two quantized values."""
-    if situation.method_keeps != "overlay":
-        return ()
-    return (
-        f"method {situation.method} trains the base's own weights, and quantized ones stay as they are; "
-        "choose --quantization none, or --method lora",
-    )
 
 
 def _experts(situation: Situation, library: str) -> Sequence[str]:

@@ -30,6 +30,7 @@ from ..suggestions import unknown
 from .content import content_digest
 from .durable import create_exclusively, make_folder, sync_folder, sync_tree
 from .names import check_name, split_reference
+from .records import read_record
 
 LAYOUT = 1
 REASONS = {
@@ -161,7 +162,7 @@ class AdapterStore:
             raise StoreError(f"{name} has no version {version}; it has {', '.join(map(str, versions))}")
         path = self._adapters / name / f"{version or versions[-1]}.json"
         with self._explained():
-            return from_json(path.read_bytes(), AdapterRecord, f"the record {path}")
+            return read_record(path.read_bytes(), f"the record {path}")
 
     def path(self, reference: str) -> Path:
         """The folder of an adapter's files, to be read only."""

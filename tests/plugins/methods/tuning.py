@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from graftlm.contracts.model import LinearShape, ModelShape
+from graftlm.contracts.model import FamilyFacts, LinearShape, ModelShape
 from graftlm.contracts.plan import MethodPlan
-from graftlm.contracts.specs import TuningMethod
+from graftlm.contracts.specs import ModelFamily, TuningMethod
 from graftlm.planning.plugin_options import convert
 from graftlm_plugins.methods import lora, overlay, peft_methods
 from graftlm_registry.models import catalogue
+from graftlm_registry.plugins import registry
 
 Base = Callable[[], PreTrainedModel]
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -45,6 +46,19 @@ def plan(name: str, *, rank: int = 4, alpha: float = 8, dropout: float = 0.0, **
         parent=parent,
         **{setting: value for setting, value in has.items() if setting in spec.settings},
     )
+
+
+def facts(model: str = "tiny-mistral") -> FamilyFacts:
+    """Of a model of the catalogue."""
+    config = catalogue().entry(model).config
+    return next(f for f in registry().all(ModelFamily) if config["model_type"] in f.model_types).facts(config)
+
+
+def against(name: str, *, of: FamilyFacts | None = None, **given: Any) -> str:
+    """What the plan says against the method's settings and options, for tiny-mistral where nothing else is said."""
+    check = specs()[name].check
+    assert check is not None
+    return " ".join(check(plan(name, **given), of or facts()))
 
 
 def tuner(name: str) -> Any:
