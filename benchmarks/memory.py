@@ -32,13 +32,6 @@ GIB = 1 << 30
 DRAW = "import sys; from pathlib import Path; from graftlm.worker.random_weights import random_weights as draw; "
 TOKENIZERS = {"mistral": "tiny-mistral", "qwen2": "tiny-qwen", "qwen3": "tiny-qwen", "qwen3_moe": "tiny-qwen",
               "glm4": "tiny-glm", "falcon": "tiny-falcon"}  # fmt: skip
-WORKER = {
-    "MALLOC_MMAP_THRESHOLD_": "131072",
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
-    "LRU_CACHE_CAPACITY": "128",
-}
-"""As a worker has it: glibc gives tensors back at once instead of keeping them in pieces, and oneDNN and torch keep
-compiled products of 128 shapes, not of 1,024 at half a megabyte each, as many lengths and experts' shares ask for."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +142,7 @@ def measure(cell: Cell) -> dict[str, Any]:
             "--batch-size", str(cell.samples * MICRO_BATCHES), "--micro-batch", str(cell.samples), "--val-split", "0",
             "--test-split", "0", "--no-retention", "--json", *cell.flags,
         ]  # fmt: skip
-        environment = {**os.environ, **WORKER, "GRAFTLM_HOME": str(home)}
+        environment = {**os.environ, "GRAFTLM_HOME": str(home)}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode:
             raise SystemExit(f"{cell.name}: {done.stderr.strip() or done.stdout.strip()}")

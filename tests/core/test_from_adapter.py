@@ -202,7 +202,7 @@ def test_a_name_means_the_version_that_was_newest_when_it_was_planned(world: Wor
 
 
 CONTRADICTIONS: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
-    ("rich", {"method": "dora"}, ("--method dora", "rich@1", "has method lora")),
+    ("rich", {"method": "dora"}, ("--method dora", "has method lora")),
     ("rich", {"rank": 8}, ("--rank 8", "has rank 4", "leave it out")),
     ("rich", {"alpha": 8.0}, ("--alpha 8", "has alpha 12")),
     ("rich", {"dropout": 0.1}, ("--dropout 0.1", "has dropout 0")),
@@ -241,6 +241,13 @@ def test_what_contradicts_the_parent_is_an_error(
     assert refused.value.exit_code == 2
     for word in words:
         assert word in message, message
+
+
+@pytest.mark.parametrize(("parent", "method"), [("dora", "loha"), ("rich", "full"), ("rich", "dora")])
+def test_another_method_is_called_that(world: World, parent: str, method: str) -> None:
+    """And no option is complained of that nobody gave."""
+    with pytest.raises(UsageError, match=f"--method {method}: {parent}@1, which the run goes on from, has method"):
+        world.plan(from_adapter=parent, method=method)
 
 
 def raise_problems(plan: Plan) -> None:
@@ -347,7 +354,6 @@ def test_the_context_length_that_the_parent_has_may_be_said_again(world: World) 
         world.plan(from_adapter="longer", context_length=512)
 
 
-@pytest.mark.xfail(strict=True, reason="resolve: what the parent's user has allowed is refused in the child's plan")
 def test_a_template_that_was_allowed_once_is_allowed_in_what_goes_on(world: World) -> None:
     short = {"overlong": "truncate-left", "max_steps": 1}
     allowed = {"template": "alpaca", "allow_template_mismatch": True, **short}

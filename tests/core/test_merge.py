@@ -295,7 +295,6 @@ def test_an_effect_that_the_precision_swallows_is_an_error(world: World, leaves_
         merge("faint", leaves_nothing, "fp16")
 
 
-@pytest.mark.xfail(strict=True, reason="an effect of 0 in the precision asked for is taken for nothing lost")
 def test_an_effect_that_the_precision_swallows_whole_is_an_error(world: World, tmp_path: Path) -> None:
     """In bf16 the adapter's own logits are the base's, though the record says that they are not."""
     assert open_store().get("faint").proof.effect > 0

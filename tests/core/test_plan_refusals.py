@@ -187,17 +187,9 @@ def test_it_is_refused_with_what_to_give_instead(
         assert said.code == 0, said.err + said.out
 
 
-def unseen(flags: str, why: str) -> Any:
-    return pytest.param(flags, marks=pytest.mark.xfail(strict=True, reason=f"{why}: only the worker finds it out"))
-
-
 @pytest.mark.parametrize(
     "flags",
-    [
-        unseen("--method freeze --set method.layers=3", "overlay's check does not look at facts.shape.layers"),
-        unseen("--set method.layers_to_transform=0,2", "lora's check does not look at facts.shape.layers"),
-        unseen("--method pissa --rank 65", "lora's check does not look at the sizes of facts.shape.linear"),
-    ],
+    ["--method freeze --set method.layers=3", "--set method.layers_to_transform=0,2", "--method pissa --rank 65"],
 )
 def test_what_the_shape_says_is_not_there_is_refused_too(
     flags: str, run: Callable[..., Said], rows: Path, models: dict[str, Path]

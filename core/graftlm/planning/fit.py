@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from graftlm.contracts.load import LoadPlan
-from graftlm.contracts.model import FamilyFacts
+from graftlm.contracts.model import FamilyFacts, ModelDescription
 from graftlm.contracts.plan import MemoryPlan, MethodPlan, TrainingPlan
 
 from .memory import estimate
@@ -17,6 +20,7 @@ def memory_plan(
     method: MethodPlan,
     training: TrainingPlan,
     longest: int,
+    description: ModelDescription,
     available: int,
     device: str,
 ) -> MemoryPlan | None:
@@ -36,4 +40,13 @@ def memory_plan(
         checkpointing=training.gradient_checkpointing,
         device=device,
         available=available,
+        targets=method.target_modules,
+        accumulates=training.batch_size > training.micro_batch,
+        stored=stored_dtype(description.config),
     )
+
+
+def stored_dtype(config: Mapping[str, Any]) -> str:
+    """The precision that the weights' files have, as far as the configuration says."""
+    said = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
+    return {"bfloat16": "bf16", "float16": "fp16"}.get(said, "fp32")

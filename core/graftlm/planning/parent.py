@@ -11,14 +11,16 @@ from graftlm.contracts.load import RopePlan
 from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.plan import MethodPlan
 from graftlm.contracts.record import AdapterRecord
+from graftlm.contracts.specs import TuningMethod
 from graftlm_registry.adapters import open_store
 from graftlm_registry.adapters.content import content_digest
+from graftlm_registry.plugins import Registry
 
 from .fingerprints import model_digest
 from .settings import Settings, flag
 
 
-def parent_of(config: RunConfig) -> AdapterRecord | None:
+def parent_of(config: RunConfig, registry: Registry) -> AdapterRecord | None:
     """The record, its files whole; ``UsageError`` where it is asked for with other options."""
     if not config.from_adapter:
         return None
@@ -26,6 +28,11 @@ def parent_of(config: RunConfig) -> AdapterRecord | None:
     record = store.get(config.from_adapter)
     if content_digest(store.path(record.reference)) != record.digest:
         raise StoreError(f"the files of {record.reference} are not those that were published")
+    if config.method and registry.get(TuningMethod, config.method).name != record.method:
+        raise UsageError(
+            f"--method {config.method}: {record.reference}, which the run goes on from, has method {record.method}: "
+            "leave it out"
+        )
     if (config.options or {}).get("method"):
         raise UsageError(
             f"--set method.…: {record.reference}, which the run goes on from, has its own options: leave it out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     """What will happen. Raises where a name is unknown or settings exclude each other; what merely speaks against a
     chosen part stands in ``Plan.problems``.
     """
-    parent = parent_of(config)
+    parent = parent_of(config, registry)
     data, model = _needed(config, parent)
     code = bool(config.trust_remote_code)
     asked = base_model.request(model, _revision(config, parent), bool(config.offline), code)
@@ -53,9 +54,8 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     settings = settle(config, _suggestions(config, registry, parent, description))
     family = base_model.family_of(description, settings["family"], registry)
     facts = family.facts(description.config)
-    prompting = choose_template(
-        settings["template"], settings["allow_template_mismatch"], family, description, registry
-    )
+    known = settings["allow_template_mismatch"] or settings.origins["template"] == "parent"
+    prompting = choose_template(settings["template"], known, family, description, registry)
     template = prompting.template
     request = data_request(settings.values)
     if data == STDIN:  # it can be read once: from here on, its copy is the data
@@ -67,7 +67,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         settings = settings.with_default("accelerator", "eager")
     chosen = selection.select(settings, registry)
     said = options_of(parent, chosen.quantization.name, config.options or {})
-    options = to_builtins(plugin_options(chosen.specs, said))  # as a plan that was read from JSON has them
+    options = json.loads(json.dumps(plugin_options(chosen.specs, said)))  # as a plan that was read has them
     probe = ask_probe()
     device = device_of(settings, probe)
     load = LoadPlan(
@@ -108,7 +108,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         *selection.parts(chosen, situation, registry),
     )
     longest = longest_sample(found.longest, template, encoding, description.folder, data_plan.key)
-    memory = memory_plan(facts, load, chosen, method, training, longest, memory_of(probe, device), device)
+    memory = memory_plan(facts, load, chosen, method, training, longest, description, memory_of(probe, device), device)
     name = _checked_name(settings, data, asked.catalogue.names())
     plan = Plan(
         version=__version__,

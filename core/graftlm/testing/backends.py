@@ -102,7 +102,7 @@ class BackendSuite:
 
     def test_it_trains_a_base_s_own_weights_in_full_precision(self) -> None:
         """A step that bf16 cannot tell from none is a step all the same."""
-        slow = {"method": "full", "learning_rate": 1e-5, "schedule": "constant", "warmup": 0.0, "max_steps": 15}
+        slow = {"method": "full", "learning_rate": 1e-5, "schedule": "constant", "warmup": 0.0, "max_steps": 40}
         full = self.train(self.models[0], dtype="bf16", **slow).trained
         assert (full.record.kind, full.outcome.effective.dtype) == ("overlay", "bf16")
         exact = self.train(self.models[0], **slow).losses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ def start_in_process(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, 
     carry_out = getattr(import_module(f"graftlm.worker.{module}"), name)
     path = folder / "events.jsonl"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    gc.freeze()  # a worker collects before its proof, and the libraries' objects are many
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         carry_out(folder, Events(descriptor))

@@ -54,10 +54,10 @@ def merge_job(folder: Path, events: Events) -> None:
     checked(written, replace(job.kept, weights_digest=""))  # its RoPE
     again = text_logits(written, texts, job.device)
     difference, effect = float((adapted - again).abs().max()), float((adapted - plain).abs().max())
-    if not difference <= LOST * effect:
+    if not (effect > 0 and difference <= LOST * effect):
         raise RunError(
             f"the merged model's logits differ from the adapter's by {difference:.3g}, and the adapter's whole effect "
-            f"is {effect:.3g}: merge in a higher precision (--dtype fp32)"
+            f"in {job.load.dtype} is {effect:.3g}: merge in a higher precision (--dtype fp32)"
         )
     events.send("done", difference=difference, effect=effect, texts=len(texts), tokens=len(again))
 

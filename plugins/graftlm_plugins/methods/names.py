@@ -101,7 +101,9 @@ def _check_names(method: MethodPlan, modules: list[str], tensors: list[str]) -> 
     for name in options.get("target_parameters") or ():
         mine = {path for path in tensors if ends_with(path, name)}
         if not mine:
-            more = near(name, tensors) if any(".experts." in path for path in tensors) else ", which has no fused experts"
+            more = (
+                near(name, tensors) if any(".experts." in path for path in tensors) else ", which has no fused experts"
+            )
             raise RunError(f"target_parameters: {name} matches no tensor of this model{more}")
         found |= mine
     if found:

@@ -53,7 +53,7 @@ def impossible(name: str, why: str) -> TuningMethod:
     return TuningMethod(
         name=name,
         aliases=_dashed(name),
-        summary=f"cannot be chosen: {why}",
+        summary=f"left out: {why}",
         keeps="adapter",
         target=TARGET,
         check=lambda method, facts: (f"cannot be chosen: {why}",),

@@ -38,19 +38,19 @@ SUMMARIES = {
 """The methods that were seen to train, save and reload with equal logits; the tests see it again."""
 
 LEFT_OUT = {
-    "adalora": "its ranks are reallocated at every optimizer step, which the training loop would have to call",
-    "adamss": "it needs scikit-learn, and its ranks are reallocated while it trains",
-    "adaption_prompt": "it knows the attention of Llama and Mistral alone, and its change can be counted by no layer",
-    "cartridge": "it stands in the key-value cache: packed samples and gradient checkpointing go wrong with it",
-    "cpt": "it puts tokens before the text, so that logits and labels have other lengths",
-    "lily": "it mixes experts by an average over all tokens of a batch: a token sees its future and its neighbours",
+    "adalora": "its ranks are reallocated at every step, by a call of its own",
+    "adamss": "it needs scikit-learn, and reallocates its ranks while it trains",
+    "adaption_prompt": "it knows the attention of Llama and Mistral alone",
+    "cartridge": "it is in the key-value cache, which packing and checkpointing upset",
+    "cpt": "it puts tokens before the text: logits and labels differ in length",
+    "lily": "it mixes by an average over the batch: a token sees its future",
     "lora": "it is a plugin of its own",
-    "multitask_prompt_tuning": "it puts tokens before the text, and needs a task's number for each sample",
-    "p_tuning": "it puts tokens before the text, so that logits and labels have other lengths",
+    "multitask_prompt_tuning": "it needs a task's number for each sample",
+    "p_tuning": "it puts tokens before the text: logits and labels differ in length",
     "poly": "it needs a task's number for each sample",
-    "prefix_tuning": "it stands in the key-value cache: packed samples and gradient checkpointing go wrong with it",
-    "prompt_tuning": "it puts tokens before the text, so that logits and labels have other lengths",
-    "shadow": "it runs a second model beside the base, and fails on current transformers",
+    "prefix_tuning": "it is in the key-value cache, which packing and checkpointing upset",
+    "prompt_tuning": "it puts tokens before the text: logits and labels differ in length",
+    "shadow": "it runs a second model beside the base, and fails on transformers 5",
     "xlora": "it mixes adapters that are trained already",
 }
 

@@ -128,6 +128,11 @@ def test_attention_implementations_are_all_that_transformers_has(suite: type[Fam
         assert set(facts.attention_implementations) == {kind for kind, has in supported.items() if has}, name
 
 
+@pytest.mark.parametrize("suite", [TestLlama, TestMistral, TestQwen, TestGlm, TestFalcon])
+def test_modules_are_known_wherever_transformers_has_the_code(suite: type[FamilySuite]) -> None:
+    assert all(facts.modules for _, _, facts in suite().cases())
+
+
 def test_alibi_has_no_flash_attention() -> None:
     from transformers.models.falcon.modeling_falcon import FalconFlashAttention2
 

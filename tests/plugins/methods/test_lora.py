@@ -283,6 +283,19 @@ def test_a_configuration_that_is_not_taken(change: dict[str, Any], says: str, tm
         tuner("lora").apply(mistral(), tmp_path)
 
 
+def test_the_base_is_named_and_no_path_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lies in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "some-base").mkdir()
+    own = tuner("lora")
+    for base, kept in (("some-base", "some-base"), ("owner/some-base", "owner/some-base"), (str(tmp_path), None)):
+        model = own.attach(mistral(), plan("lora"), None)
+        model.peft_config["default"].base_model_name_or_path = base
+        own.save(model, tmp_path / "kept")
+        config = json.loads((tmp_path / "kept" / CONFIG).read_text(encoding="utf-8"))
+        assert config["base_model_name_or_path"] == kept
+
+
 def test_modules_to_save_train_in_fp32_and_are_kept_in_the_bases_dtype(tmp_path: Path) -> None:
     own = tuner("lora")
     model = own.attach(mistral(torch.bfloat16), plan("lora", modules_to_save="lm_head"), None)
@@ -339,6 +352,8 @@ def test_going_on_with_something_else(given: dict[str, Any], says: str, tmp_path
         {},
         {"targets": ALL_LINEAR, "use_dora": True},
         {"rank_pattern": {"q_proj": 2, r"layers\.1\.self_attn\.v_proj": 8}},
+        {"rank_pattern": {".*self_attn.(q|v)_proj": 2, ".*_proj": 3}},
+        {"rank_pattern": {r".*\.2\..*": 6, "self_attn.k_proj": 1}},
         {"layers_to_transform": (0, 3), "lora_bias": True},
         {"exclude_modules": "layers.2.self_attn.k_proj"},
         {"modules_to_save": "lm_head,gate_proj"},

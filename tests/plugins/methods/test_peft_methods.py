@@ -9,16 +9,29 @@ from typing import Any
 
 import pytest
 import torch
-from tuning import ALL_LINEAR, IDS, MISTRAL, against, logits, mistral, plan, qwen2, round_trip, specs, trained_count, tuner
+from tuning import (
+    ALL_LINEAR,
+    IDS,
+    MISTRAL,
+    against,
+    logits,
+    mistral,
+    plan,
+    qwen2,
+    round_trip,
+    specs,
+    trained_count,
+    tuner,
+)
 
 from graftlm.contracts.errors import RunError, UsageError
 from graftlm.planning.plugin_options import convert
 from graftlm_plugins.methods import make_schema
 from graftlm_plugins.methods.counting import COUNTS
 from graftlm_plugins.methods.peft_files import CONFIG
-from graftlm_plugins.methods.peft_methods import methods
+from graftlm_plugins.methods.peft_methods import left_out, methods
 from graftlm_plugins.methods.peft_tuner import adapted_modules
-from graftlm_plugins.methods.schema_words import HELP
+from graftlm_plugins.methods.schema_words import HELP, LEFT_OUT
 
 SMALL: dict[str, dict[str, Any]] = {  # what a model of 128 dimensions needs
     "c3a": {"block_size": 32},
@@ -152,6 +165,16 @@ def test_options_are_checked_before_peft_is_there() -> None:
 )
 def test_what_does_not_go_together(name: str, given: dict[str, Any], says: str) -> None:
     assert says in against(name, **given)
+
+
+def test_what_is_left_out_is_known_with_its_reason() -> None:
+    assert left_out().keys() == (set(LEFT_OUT) - {"lora"}) | {"qlora"}
+    for name, why in left_out().items():
+        spec = specs()[name]
+        assert spec.summary == f"left out: {why}"
+        assert against(name) == f"cannot be chosen: {why}"
+    assert "say --method lora --quantization nf4" in left_out()["qlora"]
+    assert specs()["prefix_tuning"].aliases == ("prefix-tuning",)
 
 
 def test_ia3_scales_inputs_where_asked(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def estimate(
     that are trained, ``accumulates`` whether an optimizer step has several micro-batches, ``stored`` the precision
     that the weights' files have. Raises ``ModelError`` where the family does not tell the model's shape.
 
-    On a CPU the figures were measured (``benchmarks/memory.py``) with memory handed back at once, as the worker asks of
+    On a CPU the figures were measured (``benchmarks/memory.py``) with memory handed back at once, as a worker asks of
     malloc. On a GPU they are carried over: what autograd keeps, the loss, gradients and moments are the same there;
     the allocator's rounding, cuBLAS's workspaces and bitsandbytes' own buffers were not measured.
     """

@@ -17,8 +17,9 @@ class Weights:
 
 def weights(cell: Cell) -> Weights:
     """On a CPU, safetensors files are mapped: their pages count for the process as long as a tensor lies in them, as
-    those do that are neither quantized nor cast. A GPU gets copies, and the files' pages are not in its memory. What an
-    overlay trains in fp32 takes the place of what was loaded.
+    those do that are neither quantized nor cast, nor experts, which files have apart and models in one tensor. A GPU
+    gets copies, and the files' pages are not in its memory. What an overlay trains in fp32 takes the place of what was
+    loaded.
     """
     shape, width = cell.shape, cell.width
     linear = shape.in_linear if cell.bits else 0
@@ -28,8 +29,8 @@ def weights(cell: Cell) -> Weights:
         return Weights(quantized + frozen, quantized + (shape.parameters - linear) * width)
     files = shape.parameters * WIDTHS[cell.stored]
     if cell.stored == cell.load.dtype:
-        resting = quantized + (files if frozen else 0)
-        return Weights(resting, quantized + files + (masters(cell) if cell.overlay else 0))
+        copied = quantized + shape.experts * width
+        return Weights(copied + files if frozen else 0, copied + files + (masters(cell) if cell.overlay else 0))
     return Weights(quantized + frozen, quantized + (shape.parameters - linear) * width + files)
 
 
