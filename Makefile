@@ -56,10 +56,11 @@ format: $(INSTALLED) ## Let ruff format and sort
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED) ## Start-up, encoding against datasets.map, training against the same script by hand
+bench: $(INSTALLED) ## Start-up, encoding against datasets.map, training against the same script by hand, memory
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/encoding.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/memory.py
 
 bench-gpu: $(GPU_INSTALLED) ## The training benchmark on a GPU, with the torch that is installed
 	$(GPU_BIN)/python benchmarks/training.py --device cuda

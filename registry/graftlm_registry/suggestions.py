@@ -12,7 +12,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # not needed where nothing is wrong
 
     names = tuple(dict.fromkeys(known))
-    near = get_close_matches(name, names, 1, 0.6)
+    swapped = [known for known in names if sorted(known) == sorted(name)]
+    near = swapped or get_close_matches(name, names, 1, 0.6)
     guess = f" Did you mean '{near[0]}'?" if near else ""
     if len(names) > MANY:
         alike = get_close_matches(name, names, 8, 0.3)

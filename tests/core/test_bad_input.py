@@ -151,7 +151,7 @@ CONTRADICTIONS = [
     case(TRAIN + "--micro-batch 5", "--batch-size 16", "--micro-batch 5"),
     case(TRAIN + "--batch-size 4 --micro-batch 8", "--batch-size 4", "--micro-batch 8"),
     case(TRAIN + "--max-length 1025", "--max-length 1025", "1024 positions", "tiny-mistral"),
-    case(TRAIN + "--device cpu --dtype fp16", "--dtype fp16", "bf16 or fp32"),
+    case(TRAIN + "--device cpu --dtype fp16 --backend trainer", "fp16 on a CPU", "--backend peft"),
     case(TRAIN + "--evaluator exact-match+exact-match", "exact-match+exact-match"),
     case(TRAIN + "--evaluator exact-match+", "exact-match+"),
     case(TRAIN + "--accelerator sdpa+sdpa", "sdpa+sdpa"),
@@ -161,7 +161,7 @@ CONTRADICTIONS = [
     case(TRAIN + "--set method.=true", "method.=true", "KIND.NAME=VALUE"),
     case(TRAIN + "--set metod.use_rslora=true", "'metod'", "Did you mean 'method'"),
     case(TRAIN + "--set method.use_rslra=true", "'use_rslra'", "Did you mean 'use_rslora'"),
-    case(TRAIN + "--set backend.anything=1", "'anything'", "backend"),
+    case(TRAIN + "--set backend.anything=1", "backend.anything", "has no options"),
     case(TRAIN + "--set method.use_rslora=perhaps", "method.use_rslora is 'perhaps'", "true or false"),
     case(TRAIN + "--set method.use_rslora=", "method.use_rslora is ''", "true or false"),
     case(TRAIN + "--config nowhere.yaml", "no configuration file nowhere.yaml"),
@@ -584,7 +584,7 @@ def test_model_folders(
 @pytest.mark.parametrize(
     ("package", "version", "says"),
     [
-        ("accelerate", "", ("backend peft", "needs accelerate", "not installed", "pip install 'graftlm[peft]'")),
+        ("transformers", "", ("backend peft", "needs transformers", "not installed", "pip install 'graftlm[peft]'")),
         ("torch", "1.13.1", ("backend peft", "needs torch >=", "1.13.1 is installed", "pip install 'graftlm[peft]'")),
         ("torch", "99.0", ("backend peft", "needs torch >=", "99.0 is installed", "pip install 'graftlm[peft]'")),
     ],

@@ -111,7 +111,7 @@ def test_every_yaml_key_is_a_setting(yaml_file: Callable[[str], Path]) -> None:
 
 def test_every_setting_is_one_of_the_python_api(home: Path, alpaca: Path) -> None:
     for name in set(SETTINGS) - {"data", "model"}:
-        with pytest.raises(GraftlmError, match="no model|unknown adapter"):
+        with pytest.raises(GraftlmError, match=r"no model|unknown adapter"):
             graftlm.plan(data=alpaca, **{name: SAMPLE[kind_of(name)]})
     with pytest.raises(UsageError, match=r"unknown setting 'rnak'\. Did you mean 'rank'"):
         graftlm.plan(data=alpaca, model="tiny-mistral", rnak=3)

@@ -54,14 +54,14 @@ class Cell(NamedTuple):
     @property
     def refused(self) -> str:
         """A word of the reason, where a plan must refuse the cell."""
+        if self.rope != "default" and self.architecture == "falcon-rw":
+            return "alibi"
         if self.quantized and self.method in ("freeze", "full"):
             return "lora"
         if self.quantized and self.architecture in MIXTURES:
             return "experts"
         if self.precision == "int8" and self.method == "dora":
             return "loses"
-        if self.rope != "default" and self.architecture == "falcon-rw":
-            return "alibi"
         return ""
 
 

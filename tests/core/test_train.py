@@ -110,7 +110,7 @@ def test_generation_refuses_another_base(run: Run, alpaca: Path, tmp_path: Path)
     name = sorted(weights)[0]
     save_file({**weights, name: weights[name] + 1}, base / "model.safetensors", metadata={"format": "pt"})
     refused = run("generate", "based", "hello")
-    assert refused.code == 1
+    assert refused.code == 2
     assert "not those that this adapter was trained on" in refused.err
 
 
