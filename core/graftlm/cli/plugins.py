@@ -27,7 +27,7 @@ def list_(as_json: bool) -> None:
     found: list[dict[str, Any]] = [
         {
             "kind": spec.kind, "name": spec.name, "from": plugin.distribution, "summary": spec.summary,
-            "problems": missing(spec.requires),
+            "problems": [spec.unavailable] if spec.unavailable else missing(spec.requires),
         }
         for plugin, spec in known.contributions()
     ]  # fmt: skip
@@ -82,11 +82,12 @@ def show(name: str) -> None:
         raise PluginError(f"'{bare}' is a name of several kinds: say {' or '.join(f'{k}/{bare}' for k in kinds)}")
     plugin, spec = known.find(kinds[0], bare)
     needs = [f"{r.distribution or r.device} {r.range}".strip() for r in spec.requires]
+    why = [f"no: {spec.unavailable}"] if spec.unavailable else missing(spec.requires)
     rows = [
         ("kind", spec.kind), ("name", spec.name), ("what it is", spec.summary),
         ("aliases", ", ".join(spec.aliases) or "none"),
         ("from", f"{plugin.distribution} {plugin.version}".strip() + f" ({plugin.name})"),
-        ("needs", ", ".join(needs) or "nothing"), ("available", "; ".join(missing(spec.requires)) or "yes"),
+        ("needs", ", ".join(needs) or "nothing"), ("available", "; ".join(why) if why else "yes"),
     ]  # fmt: skip
     click.echo(table(rows))
     if spec.options:

@@ -52,7 +52,10 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Spec:
-    """A contribution. ``name`` is the value of the flag that selects it; ``summary`` is one line."""
+    """A contribution. ``name`` is the value of the flag that selects it; ``summary`` is one line.
+
+    ``unavailable`` says why it cannot be chosen, whatever is installed: it is known so that who asks for it is told.
+    """
 
     kind: ClassVar[str] = ""
 
@@ -61,6 +64,7 @@ class Spec:
     aliases: tuple[str, ...] = ()
     requires: tuple[Requirement, ...] = ()
     options: tuple[Option, ...] = ()
+    unavailable: str = ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

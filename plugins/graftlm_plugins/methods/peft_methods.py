@@ -56,6 +56,7 @@ def impossible(name: str, why: str) -> TuningMethod:
         summary=f"left out: {why}",
         keeps="adapter",
         target=TARGET,
+        unavailable=why,
         check=lambda method, facts: (f"cannot be chosen: {why}",),
         supports=lambda situation: (f"cannot be chosen: {why}",),
     )

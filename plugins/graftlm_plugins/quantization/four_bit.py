@@ -51,8 +51,8 @@ class FourBit:
     def prepare(self, model: Any, context: LoadContext) -> Any:
         """Freezes the base, and keeps bitsandbytes from changing it later.
 
-        Nothing is cast to fp32, as ``prepare_model_for_kbit_training`` casts all that is not quantized: transformers'
-        norms compute in fp32 by themselves, and their frozen weights lose nothing in the dtype that was asked for.
+        Nothing is cast to fp32, as ``prepare_model_for_kbit_training`` casts all that is not quantized: the norms
+        compute in fp32 by themselves or under autocast, and their frozen weights lose nothing in the dtype asked for.
         """
         model.requires_grad_(False)
         for _, module in _layers(model):
