@@ -11,6 +11,7 @@ from graftlm.contracts.plan import EncodingPlan, MemoryPlan, MethodPlan, Part, P
 from .option_words import option_words
 from .tables import size, table
 
+LARGE = 1 << 30
 SUGGESTERS = {"model": "by the model", "method": "by the method"}
 
 
@@ -94,6 +95,8 @@ def _memory(memory: MemoryPlan) -> str:
         "logits": memory.logits,
     }
     shares = ", ".join(f"{name} {size(value)}" for name, value in parts.items())
+    if memory.total > 1.1 * sum(parts.values()) and memory.total > LARGE:  # its parts do not come to it
+        shares += "; reading the files takes the most"
     whole = f"about {size(memory.total)} of {size(memory.available)} ({shares})"
     return whole if memory.fits else click.style(whole, fg="red")
 
