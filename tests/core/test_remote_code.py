@@ -179,3 +179,14 @@ def test_a_changed_line_of_code_is_another_plan(checkpoint: Path, tmp_path: Path
     with (checkpoint / "modeling_chatglm.py").open("a", encoding="utf-8") as file:
         file.write("\n# another line\n")
     assert planned(checkpoint, tmp_path, trust_remote_code=True).hash != before
+
+
+def test_a_load_without_trust_asks_nobody(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers asks on stdin where it is not told, and a worker has none to answer."""
+    from graftlm.contracts.errors import ModelError
+    from graftlm.contracts.load import LoadPlan
+    from graftlm.worker.load import from_files
+
+    monkeypatch.setattr("builtins.input", lambda *words: pytest.fail("a question was asked"))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        from_files(LoadPlan(name="m", dtype="fp32", attention="eager"), checkpoint)

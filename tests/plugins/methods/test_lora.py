@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -390,3 +393,17 @@ def test_what_is_counted_is_what_is_trained(given: dict[str, Any]) -> None:
 def test_what_does_not_go_together(given: dict[str, Any], says: str) -> None:
     assert says in against("lora", **given)
     assert not against("lora")
+
+
+def test_the_files_are_the_same_bytes_whatever_order_sets_are_in(tmp_path: Path) -> None:
+    """PEFT's own configuration holds sets, whose order differs from process to process."""
+    script = (
+        "import sys, torch; from pathlib import Path; sys.path[:0] = sys.argv[2:]; "
+        "from tuning import mistral, plan, tuner; torch.manual_seed(0); "
+        "tuned = tuner('lora').attach(mistral(), plan('lora'), None); tuner('lora').save(tuned, Path(sys.argv[1]))"
+    )
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", script, str(tmp_path / seed), *sys.path]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
