@@ -418,3 +418,16 @@ def test_thoughts_and_blank_lines_are_not_asked_of_an_answer() -> None:
     said = registry().get(PromptTemplate, "qwen3").said
     assert said("<think>\nhm\n</think>\n\n4") == "4"
     assert registry().get(PromptTemplate, "falcon-instruct").said("a\n\nb ") == "a\nb"
+
+
+@pytest.mark.parametrize(
+    ("device", "total", "thrifty"), [("cpu", 2 << 30, True), ("cpu", 1 << 20, False), ("cuda", 2 << 30, False)]
+)
+def test_a_worker_with_a_large_plan_on_a_cpu_hands_memory_back(
+    tmp_path: Path, device: str, total: int, thrifty: bool
+) -> None:
+    from graftlm.running.worker_process import THRIFTY, _thrift
+
+    (tmp_path / "plan.json").write_text(json.dumps({"device": device, "memory": {"total": total}}))
+    assert _thrift(tmp_path) == (THRIFTY if thrifty else {})
+    assert _thrift(tmp_path / "nowhere") == {}

@@ -71,7 +71,7 @@ def _bf16(cell: Cell) -> Iterator[tuple[str, Cell]]:
 
 
 def _nf4(cell: Cell) -> Iterator[tuple[str, Cell]]:
-    if not cell.bits and not cell.overlay:
+    if not cell.bits and not cell.overlay and not cell.shape.experts:  # fused experts would stay as they are
         yield "--quantization nf4", replace(cell, bits=NF4, load=replace(cell.load, quantization="nf4"))
 
 
