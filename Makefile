@@ -16,7 +16,7 @@ GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
 SMALL := hatchling editables pytest hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-gpu lint format bench bench-gpu wheels clean
+.PHONY: help demo test test-all test-environments test-gpu lint format bench bench-gpu wheels clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,10 +38,13 @@ demo: $(INSTALLED) ## Teach a tiny model something new, and see what it cost (ab
 	$(BIN)/graftlm demo
 
 test: $(INSTALLED) ## The tests (some minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu and not environments'
 
 test-all: $(INSTALLED) ## The tests, the slow ones too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not environments'
+
+test-environments: $(INSTALLED) ## Make every backend's environment from nothing, and train in each (a quarter of an hour)
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m environments -rs --durations=0 tests/environments
 
 test-gpu: $(GPU_INSTALLED) ## The tests that need a GPU, with the torch that is installed
 	$(GPU_BIN)/python -m pytest -m gpu -rs

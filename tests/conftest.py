@@ -31,7 +31,7 @@ class Said:
 def _probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One device probe for all tests, and the built-in models' own chat templates: both take a process."""
     from graftlm.chat_templates.own import OwnTemplate
-    from graftlm.planning import probing
+    from graftlm.environments import probing
     from graftlm.planning.prompting import kept_own_texts
     from graftlm_registry.models import catalogue
 

@@ -64,7 +64,6 @@ if TYPE_CHECKING:
         EvaluationContext,
         EvaluationResult,
         LoadContext,
-        LoadedModel,
         PatchContext,
         Quantizer,
         Step,
@@ -80,8 +79,8 @@ hookimpl = HookimplMarker("graftlm")
 LATE = {
     "graftlm.contracts.load": "LoadPlan RopePlan",
     "graftlm.contracts.plan": "Evaluation MethodPlan Plan",
-    "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult LoadContext LoadedModel PatchContext "
-    "Quantizer Step Trainer TrainingContext Tuner",
+    "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult LoadContext PatchContext Quantizer "
+    "Step Trainer TrainingContext Tuner",
     "graftlm.contracts.situation": "Device Probe Situation",
     "graftlm.contracts.template_model": "RenderRequest Rendered TemplateModel",
 }
@@ -121,7 +120,6 @@ __all__ = [
     "LinearShape",
     "LoadContext",
     "LoadPlan",
-    "LoadedModel",
     "Message",
     "MethodPlan",
     "Metric",

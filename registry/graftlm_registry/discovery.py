@@ -28,9 +28,9 @@ BUILT_IN = tuple(
         "sources.builtin", "sources.shape", "sources.folder", "sources.hub",
         "families.mistral", "families.qwen", "families.glm", "families.falcon", "families.llama",
         "quantization.none", "quantization.four_bit", "quantization.int8", "quantization.torchao_int8",
-        "accelerators.sdpa",
+        "accelerators.sdpa", "accelerators.flash_attn",
         "methods.lora", "methods.overlay", "methods.peft_methods",
-        "backends.peft", "backends.trainer",
+        "backends.peft", "backends.trainer", "backends.trl", "backends.unsloth",
         "evaluators.exact_match", "evaluators.perplexity",
     )
 )  # fmt: skip

@@ -211,7 +211,7 @@ def test_two_accelerators_that_claim_the_same(refused: Refused, alpaca: Path) ->
 
 
 def test_a_device_that_is_not_there(refused: Refused, alpaca: Path, home: Path) -> None:
-    from graftlm.planning.probing import probe
+    from graftlm.environments.probing import probe
 
     absent = next(device for device in ("cuda", "mps") if device not in probe().device_types)
     refused(*shlex.split(f"train {alpaca} --model tiny-mistral --device {absent}"), says=(f"--device {absent}", "cpu"))
@@ -694,10 +694,11 @@ def test_a_home_that_is_a_file(
     from graftlm.chat_templates.own import OwnTemplate
     from graftlm.contracts.serial import from_json
     from graftlm.contracts.situation import Probe
-    from graftlm.planning import probing, prompting
+    from graftlm.environments import probing
+    from graftlm.planning import prompting
 
     known = from_json(next((home / "probes").glob("*.json")).read_bytes(), Probe, "the probe")
-    monkeypatch.setattr(probing, "_ask", lambda: known)
+    monkeypatch.setattr(probing, "ask", lambda at: known)
     own = prompting.kept_own_texts(OwnTemplate.from_folder(BUILTIN / "tiny-mistral"))
     monkeypatch.setattr(prompting, "kept_own_texts", lambda model: own)
     path = tmp_path / "a-file"

@@ -19,7 +19,7 @@ from test_front_imports import HEAVY
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.serial import to_json
 from graftlm.contracts.situation import Device, Probe
-from graftlm.planning.probing import signature
+from graftlm.environments.probing import signature
 from graftlm.planning.resolve import resolve
 from graftlm_registry.models import catalogue
 from graftlm_registry.plugins import registry

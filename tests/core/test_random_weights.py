@@ -83,7 +83,8 @@ def test_it_is_what_the_model_draws_for_itself(name: str, tmp_path: Path) -> Non
         if tensor.numel() == 1 or tensor.std() == 0 or key.endswith("dt_bias"):
             assert torch.equal(mine[key], tensor), key
         elif not key.endswith(DRAWN):
-            assert mine[key].std().item() == pytest.approx(tensor.std().item(), rel=0.25), key
+            spread = 5 / math.sqrt(tensor.numel())  # two drawn samples; 64 numbers differ by a third now and then
+            assert mine[key].std().item() == pytest.approx(tensor.std().item(), rel=0.05 + spread), key
             assert not torch.equal(mine[key], tensor), key
 
 

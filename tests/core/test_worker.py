@@ -113,7 +113,9 @@ def context_of(plan: Plan, events: Events, tmp_path: Path) -> RunContext:
     rows = rows_of([3, 5])
     context = RunContext(
         plan=plan, events=events, folder=tmp_path, encoded=tmp_path, scratch=tmp_path, rows=rows, validation=None,
-        order=[[0, 1], [1, 0]], load=lambda: pytest.fail("nothing is loaded here"),
+        order=[[0, 1], [1, 0]], parent=None,
+        load=lambda: pytest.fail("nothing is loaded here"), place=lambda model: None,
+        measure=lambda model, packing: None,
     )  # fmt: skip
     context.start()
     return context
@@ -329,20 +331,20 @@ def test_the_probe_answers_on_stdout_alone() -> None:
 
 
 def test_the_probe_is_asked_again_when_packages_change(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from graftlm.planning import probing
+    from graftlm.environments import probing
 
     known = probing.signature()
     monkeypatch.setattr(probing, "versions", lambda: {"torch": "9.9"})
     assert probing.signature() != known
     (home / "probes").unlink()
     asked = SimpleNamespace(count=0)
-    real = probing._ask
+    real = probing.ask
 
-    def ask() -> Any:
+    def ask(at: Any) -> Any:
         asked.count += 1
-        return real()
+        return real(at)
 
-    monkeypatch.setattr(probing, "_ask", ask)
+    monkeypatch.setattr(probing, "ask", ask)
     first = probing.probe()
     assert probing.probe() == first
     assert asked.count == 1

@@ -13,7 +13,7 @@ import pytest
 from conftest import Said
 
 from graftlm.contracts.config import RunConfig
-from graftlm.planning.probing import probe
+from graftlm.environments.probing import probe
 from graftlm.planning.resolve import resolve
 from graftlm.running.answer import answer
 from graftlm.running.merge import Merged, merge

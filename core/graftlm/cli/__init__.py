@@ -6,12 +6,11 @@ import errno
 import os
 import signal
 import sys
-from importlib import import_module
 from typing import Any
 
 import click
 
-from .lazy import LazyGroup
+from .open_group import OpenGroup
 
 COMMANDS = {
     "train": ("graftlm.cli.train:train", "Train an adapter on DATA"),
@@ -23,6 +22,9 @@ COMMANDS = {
     "adapters": ("graftlm.cli.adapters:adapters", "List and show the adapters that are kept"),
     "models": ("graftlm.cli.models:models", "List and show the base models that are known"),
     "plugins": ("graftlm.cli.plugins:plugins", "List and show the plugins"),
+    "envs": ("graftlm.cli.envs:envs", "Make and check the environments that some backends run in"),
+    "config": ("graftlm.cli.config:config", "The keys of a run's file, and files of other tools"),
+    "doctor": ("graftlm.cli.doctor:doctor", "Say what a report of a problem needs"),
 }
 
 
@@ -36,22 +38,8 @@ EXTRAS = {
 """Packages that a command may need, and the extra that brings them."""
 
 
-class MainGroup(LazyGroup):
-    """The built-in commands, then those of plugins (which are looked for only when a name is not built in)."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, cmd_name) or self._contributed(cmd_name)
-
-    def _contributed(self, name: str) -> click.Command | None:
-        from graftlm.contracts.specs import Command
-        from graftlm_registry.plugins import registry
-
-        for spec in registry().all(Command):
-            if name in (spec.name, *spec.aliases):
-                module, _, attribute = spec.target.partition(":")
-                command: click.Command = getattr(import_module(module), attribute)
-                return command
-        return None
+class MainGroup(OpenGroup):
+    """The built-in commands, then those of plugins."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name = args[0]

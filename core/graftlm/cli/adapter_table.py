@@ -58,6 +58,11 @@ def record_text(record: AdapterRecord, path: Path) -> str:
         ("learning rate", f"{h['learning_rate']:g}, {h['schedule']}"),
         ("loss", loss),
         ("effective", f"{ran}, {effective.adapted_layers} layers adapted"),
+        *(
+            [("code of others", ", ".join(f"{w} ({n})" for w, n in effective.patched.items()))]
+            if effective.patched
+            else []
+        ),
         ("trained", f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters"),
         ("effect", f"changes the logits by up to {proof.effect:.3g}; reloaded, they differ by {proof.reload:.3g}"),
         ("versions", ", ".join(f"{name} {v}" for name, v in effective.versions.items())),

@@ -19,6 +19,7 @@ def plan_table(plan: Plan) -> str:
     """Data, model, parts with their verdicts, and the numbers."""
     training, method = plan.training, plan.method
     weights = "pre-trained" if plan.model.weights == "files" else "random weights"
+    packed = ", in one row without padding" if training.packing else ""
     splits = ", ".join(f"{split.rows} {split.name}" for split in plan.data.splits)
     scored = (
         ", ".join(f"{e.name} ({e.role}, {e.rows} rows)" for e in plan.evaluations) or "nothing: there are no test rows"
@@ -29,8 +30,9 @@ def plan_table(plan: Plan) -> str:
         ("model", f"{plan.model.name} ({plan.model.model_type}, {weights}, {plan.model.source})"),
         ("precision", _precision(plan)),
         *([("rope", str(plan.load.rope))] if plan.load.rope else []),
+        *([("environment", _environment(plan))] if plan.environment else []),
         ("tuned", tuned(method)),
-        ("steps", f"{training.steps} of {training.batch_size} samples ({training.micro_batch} a forward pass)"),
+        ("steps", f"{training.steps} of {training.batch_size} samples ({training.micro_batch} a forward pass{packed})"),
         ("epochs", f"{training.epochs:g}"),
         (
             "learning rate",
@@ -58,6 +60,15 @@ def plan_table(plan: Plan) -> str:
     ]
     noted = "".join(f"\n\n{click.style('note', fg='yellow')}: {note}" for note in plan.notes)
     return f"{table(facts)}\n\n{table(rows, ('part', 'choice', 'why', 'from', 'verdict'))}{''.join(below)}{noted}"
+
+
+def _environment(plan: Plan) -> str:
+    """Its name, and what is there, where it is made."""
+    if not plan.lock:
+        return plan.environment
+    watched = ("transformers", "peft", plan.part("backend").name)
+    versions = ", ".join(f"{name} {v}" for name in watched if (v := plan.probe.versions.get(name)))
+    return f"{plan.environment} ({versions}; lock {plan.lock}); proved and scored in this one"
 
 
 def tuned(method: MethodPlan) -> str:

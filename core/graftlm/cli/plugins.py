@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from graftlm.contracts.spec import Spec
+    from graftlm.contracts.specs import Environment
 
 
 @click.group()
@@ -18,7 +22,6 @@ def plugins() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def list_(as_json: bool) -> None:
     """Every plugin by kind, and what keeps it from being used here."""
-    from graftlm.planning.requirements import missing
     from graftlm_registry.plugins import registry
 
     from .tables import table
@@ -27,7 +30,7 @@ def list_(as_json: bool) -> None:
     found: list[dict[str, Any]] = [
         {
             "kind": spec.kind, "name": spec.name, "from": plugin.distribution, "summary": spec.summary,
-            "problems": [spec.unavailable] if spec.unavailable else missing(spec.requires),
+            "problems": _problems(spec),
         }
         for plugin, spec in known.contributions()
     ]  # fmt: skip
@@ -50,6 +53,22 @@ def list_(as_json: bool) -> None:
         click.echo(f"not loaded: {plugin['name']} of {plugin['from']}: {plugin['problem']}", err=True)
 
 
+def _problems(spec: Spec) -> list[str]:
+    """What keeps a plugin from being used here, as far as it is cheap to say."""
+    from graftlm.planning.requirements import missing
+
+    if spec.unavailable:
+        return [spec.unavailable]
+    environment: Environment | None = getattr(spec, "environment", None)
+    if environment is None:
+        return missing(spec.requires)
+    from graftlm.environments.places import how_to_make, manifest_of
+
+    if manifest_of(environment.name).is_file():
+        return []
+    return [f"its environment is not made ({how_to_make(environment.name, environment.download_mb)})"]
+
+
 def _availability(problems: Sequence[str]) -> str:
     """The first thing that is missing, and how many more; ``plugins show`` has them all."""
     more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
@@ -61,7 +80,6 @@ def _availability(problems: Sequence[str]) -> str:
 def show(name: str) -> None:
     """One plugin: what it needs, and its options."""
     from graftlm.contracts.errors import PluginError
-    from graftlm.planning.requirements import missing
     from graftlm_registry.plugins import registry
     from graftlm_registry.suggestions import unknown
 
@@ -82,7 +100,10 @@ def show(name: str) -> None:
         raise PluginError(f"'{bare}' is a name of several kinds: say {' or '.join(f'{k}/{bare}' for k in kinds)}")
     plugin, spec = known.find(kinds[0], bare)
     needs = [f"{r.distribution or r.device} {r.range}".strip() for r in spec.requires]
-    why = [f"no: {spec.unavailable}"] if spec.unavailable else missing(spec.requires)
+    environment: Environment | None = getattr(spec, "environment", None)
+    if environment is not None:
+        needs.append(f"an environment of its own, with {', '.join(environment.requirements)}")
+    why = [f"no: {problem}" if spec.unavailable else problem for problem in _problems(spec)]
     rows = [
         ("kind", spec.kind), ("name", spec.name), ("what it is", spec.summary),
         ("aliases", ", ".join(spec.aliases) or "none"),

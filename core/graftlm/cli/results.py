@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.serial import to_builtins
@@ -27,6 +28,8 @@ def outcome_text(trained: Trained) -> str:
         f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters trained"
         + (f", {effective.quantized_layers} layers quantized" if effective.quantized_layers else "")
         + (f", {size(outcome.memory.training)} of memory" if outcome.memory else ""),
+        *[f"computed by other code than transformers' and PEFT's: {_code_of_others(effective.patched)}"]
+        * bool(effective.patched),
         "proved: it changes the outputs, the files reload as trained, the base is unchanged",
         *_otherwise(outcome.encoding),
         "",
@@ -35,6 +38,11 @@ def outcome_text(trained: Trained) -> str:
         f"kept as {trained.record.reference}",
     ]
     return "\n".join(lines)
+
+
+def _code_of_others(patched: Mapping[str, int]) -> str:
+    """What a backend or an accelerator put in the place of a class's own code, with the modules that have it."""
+    return ", ".join(f"{what} ({count})" for what, count in patched.items())
 
 
 def _otherwise(counts: EncodingCounts) -> list[str]:

@@ -27,13 +27,15 @@ class EncodeJob:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainJob:
     """A run: its folder's name, the folder of the base's files, and where the adapter is staged. ``parent`` is the
-    folder of the adapter that it goes on from, or empty.
+    folder of the adapter that it goes on from, or empty. ``proves``: the worker that trains goes on to prove and score;
+    where it runs in a backend's own environment, the base environment does that, in a job of its own.
     """
 
     run: str
     model: str
     staged: str
     parent: str = ""
+    proves: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,8 @@ class Effective:
     """What ran, as measured in the worker, never as asked. Counts are of modules and of scalars.
 
     ``quantized_share`` is the share of the base's parameters that is quantized. ``rope`` holds the RoPE parameters of
-    the loaded model and its positions.
+    the loaded model and its positions. ``patched`` counts the modules whose code is another package's than their
+    class says.
     """
 
     device: str
@@ -47,6 +48,7 @@ class Effective:
     quantized_share: float = 0.0
     rope: Mapping[str, Any] = field(default_factory=dict)
     gradient_checkpointing: bool = False
+    patched: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,25 @@ class EncodingCounts:
 
     def __add__(self, other: EncodingCounts) -> EncodingCounts:
         return EncodingCounts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What training gave: ``losses`` are mean nats a trained token, one an optimizer step; ``validation`` are
+    (step, loss) pairs. ``tokens`` are real (non-padding) ones, and ``seconds`` the time in the training loop;
+    ``total_seconds`` counts from the worker's start. ``base_digest`` is of the base's weights as loaded, or empty where
+    the backend loads them itself.
+    """
+
+    losses: tuple[float, ...]
+    validation: tuple[tuple[int, float], ...]
+    tokens: int
+    seconds: float
+    total_seconds: float
+    encoding: EncodingCounts
+    effective: Effective
+    memory: MemoryUse
+    base_digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,9 @@ class EncodingPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
-    """The numbers of the optimisation. ``steps`` counts optimizer steps; ``warmup_steps`` are the first of them."""
+    """The numbers of the optimisation. ``steps`` counts optimizer steps; ``warmup_steps`` are the first of them.
+    ``packing``: the samples of a micro-batch lie in one row, without padding.
+    """
 
     epochs: float
     steps: int
@@ -125,6 +127,7 @@ class TrainingPlan:
     seed: int
     eval_every: int
     gradient_checkpointing: bool = False
+    packing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +194,8 @@ class MemoryPlan:
 class Plan:
     """Everything that a worker needs. ``settings`` are resolved, by name; ``origins`` say where each is from.
 
+    ``environment`` is the backend's own, or empty, and ``lock`` the digest of what is installed there; ``probe`` is
+    what a worker there said.
     ``memory`` is None where the family says nothing of the model's shape. ``notes`` are what a user should know and
     what stops nothing.
     """
@@ -209,6 +214,7 @@ class Plan:
     evaluations: tuple[Evaluation, ...]
     device: str
     environment: str
+    lock: str
     probe: Probe
     settings: Mapping[str, Any]
     origins: Mapping[str, str]

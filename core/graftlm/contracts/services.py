@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,18 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Samples of one forward pass, right-padded, on the CPU.
+    """Samples of one forward pass, on the CPU, right-padded or packed.
 
-    ``ids``, ``labels`` and ``mask`` are ``int64[samples, longest]``; a label of -100 is not trained; the mask is 1 on
-    real tokens (padding is known by length, never by id). ``tokens`` counts real tokens, ``trained`` the labels that
-    a causal model predicts (the first token of a row never is).
+    Padded: ``ids``, ``labels`` and ``mask`` are ``int64[samples, longest]``; the mask is 1 on real tokens (padding is
+    known by length, never by id), and ``positions`` is None. Packed: the samples lie in one row, ``int64[1, total]``,
+    ``positions`` start from 0 at each of them, and there is no mask. A label of -100 is not trained, the first of a
+    sample never is. ``tokens`` counts real tokens, ``trained`` the labels that a causal model predicts.
     """
 
     ids: torch.Tensor
     labels: torch.Tensor
-    mask: torch.Tensor
+    mask: torch.Tensor | None
     tokens: int
     trained: int
+    positions: torch.Tensor | None = None
+
+    def inputs(self, device: str) -> dict[str, Any]:
+        """What to call the model with, on ``device``. A mask that hides nothing is left out; and no cache: with one,
+        packed samples would see each other.
+        """
+        mask = None if self.mask is None or bool(self.mask.all()) else self.mask.to(device)
+        positions = None if self.positions is None else self.positions.to(device)
+        given = {"input_ids": self.ids.to(device), "attention_mask": mask, "position_ids": positions}
+        return {name: tensor for name, tensor in given.items() if tensor is not None} | {"use_cache": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,27 +64,6 @@ class Steps(Protocol):
         """Real tokens of a step, without putting it together."""
 
 
-@dataclass(slots=True, kw_only=True)
-class LoadedModel:
-    """A base with its adapter attached. ``model`` is a PEFT model where the method keeps an adapter.
-
-    ``quantized_share`` is the share of the base's parameters that is quantized; ``base_digest`` is of the base's
-    weights before the method changed anything, ``base_parameters`` counts them and ``dtype`` is their precision; these
-    three are empty where the backend loads the model itself.
-    """
-
-    model: Any
-    linear_layers: int
-    quantized_layers: int
-    adapted: Mapping[str, int]
-    attention: str
-    quantized_share: float = 0.0
-    base_digest: str = ""
-    base_parameters: int = 0
-    dtype: str = ""
-    rope: Mapping[str, Any] = field(default_factory=dict)
-
-
 class TrainingContext(Protocol):
     """What a backend is handed."""
 
@@ -84,10 +74,20 @@ class TrainingContext(Protocol):
     encoded: Path
     """The encoded data: ``train.safetensors`` with ids, labels, offsets; ``order.json`` with samples by step."""
     scratch: Path
-    """A folder for the backend's own files."""
+    """A folder for the backend's own files, removed after the run."""
+    parent: Path | None
+    """The files of the adapter that the run goes on from."""
 
-    def load(self) -> LoadedModel:
-        """Load the base and attach the method, as the plan says, the accelerators' patches in force."""
+    def load(self, *, packing: bool = False) -> Any:
+        """The base with the method attached, as the plan says, the accelerators' patches in force: a PEFT model where
+        the method keeps an adapter. What was loaded is measured; ``RunError`` where it is not the plan's. ``packing``:
+        the backend packs the rows itself.
+        """
+
+    def loaded(self, model: Any, *, packing: bool = False) -> None:
+        """For a backend that loads base and adapter itself: call it once, with the PEFT model, before the first step.
+        The run's initial weights are put into the adapter, and the model is measured as ``load`` does.
+        """
 
     def steps(self) -> Steps:
         """The optimizer steps in the plan's order."""
@@ -115,11 +115,12 @@ class Trainer(Protocol):
     loss: str
     """How the loss is computed, for the Outcome."""
 
-    def load(self, context: TrainingContext) -> LoadedModel:
-        """Most return ``context.load()``."""
+    def prepare(self, plan: Plan, scratch: Path) -> None:
+        """Called before torch, transformers or peft is imported: for what must come first."""
 
-    def train(self, context: TrainingContext, loaded: LoadedModel) -> None:
-        """Train in place, reporting each optimizer step."""
+    def train(self, context: TrainingContext) -> None:
+        """Get the model from ``context.load``, or load it and call ``context.loaded``; train it in place, and report
+        each optimizer step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

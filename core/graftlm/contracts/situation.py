@@ -21,12 +21,13 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What a worker of an environment said of its machine."""
+    """What a worker of an environment said of its machine. ``code`` is the digest of its graftlm's sources."""
 
     python: str
     versions: Mapping[str, str]
     devices: tuple[Device, ...]
     dtypes: tuple[str, ...] = ()
+    code: str = ""
 
     @property
     def device_types(self) -> tuple[str, ...]:
@@ -35,7 +36,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """The run as far as it is resolved when a plugin is asked whether it can take part."""
+    """The run as far as it is resolved when a plugin is asked whether it can take part.
+
+    ``attention`` is transformers' name of what will be asked for, ``backend_options`` are the chosen backend's.
+    """
 
     facts: FamilyFacts
     config: Mapping[str, Any]
@@ -49,3 +53,5 @@ class Situation:
     method_keeps: str = "adapter"
     method_options: Mapping[str, Any] = field(default_factory=dict)
     trust_remote_code: bool = False
+    attention: str = "sdpa"
+    backend_options: Mapping[str, Any] = field(default_factory=dict)

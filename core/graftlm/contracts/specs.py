@@ -16,7 +16,7 @@ from .spec import Spec
 if TYPE_CHECKING:  # annotations only: the front must start in a blink
     from .conversation import Conversation, RenderOptions, Span
     from .model import FamilyFacts, ModelDescription, ModelRequest, ModelShape
-    from .plan import MethodPlan
+    from .plan import MethodPlan, Plan
     from .situation import Situation
     from .template_model import TemplateModel
 
@@ -128,12 +128,14 @@ class Accelerator(Spec):
     ``claims`` are what it replaces ("attention", "loss", "linear"): two accelerators with one claim exclude each other.
     ``patches`` maps a stage to a target: a context manager factory that takes a ``PatchContext`` and restores what it
     changed; ``process_wide`` says that it cannot. ``attention`` is the implementation to ask transformers for.
+    ``packs``: the samples of a micro-batch lie in one row, without padding.
     """
 
     kind: ClassVar[str] = "accelerator"
     claims: tuple[str, ...]
     patches: Mapping[Stage, str]
     attention: str = ""
+    packs: bool = False
     process_wide: bool = False
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
@@ -161,28 +163,41 @@ class TuningMethod(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Environment:
-    """A virtual environment that a backend needs for itself (see ``graftlm envs``)."""
+    """A virtual environment that a backend needs for itself (see ``graftlm envs``).
+
+    ``requirements`` and ``constraints`` are lines as pip reads them; graftlm and the plugins' distributions come by
+    themselves. ``overrides`` stand in place of what the packages that ``requirements`` pin with ``==`` say of the same
+    project; one whose marker is never true (``; python_version < "0"``) drops it. ``python`` is a range of releases.
+    ``variables`` are set for every process that is started there. ``download_mb`` is in megabytes, without torch.
+    ``imports`` are the modules that ``graftlm envs check`` imports, in this order, in one process.
+    """
 
     name: str
     requirements: tuple[str, ...]
     constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     python: str = ">=3.11"
-    variables: Mapping[str, str] | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
     download_mb: int = 0
+    imports: tuple[str, ...] = ("torch",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Backend(Spec):
     """What trains. ``target`` resolves to a ``Trainer``: a callable that takes a ``TrainingContext``.
 
-    ``environment`` is None where the base environment serves.
+    ``environment`` is None where the base environment serves. ``packs``: it passes the positions of packed batches on.
+    ``notes`` are sentences that a plan shows and that stop nothing. ``check(plan)`` gives reasons against the whole of
+    a resolved plan.
     """
 
     kind: ClassVar[str] = "backend"
     target: str
     environment: Environment | None = None
+    packs: bool = False
     supports: Callable[[Situation], Sequence[str]] = anywhere
+    notes: Callable[[Situation], Sequence[str]] = anywhere
+    check: Callable[[Plan], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -215,7 +230,10 @@ class Evaluator(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Command(Spec):
-    """A command of the CLI: ``target`` resolves to a click command when it is called."""
+    """A command of the CLI: ``target`` resolves to a click command when it is called. ``group`` is the noun that it
+    stands under (``config``), or empty for a command of its own.
+    """
 
     kind: ClassVar[str] = "command"
     target: str
+    group: str = ""

@@ -18,10 +18,11 @@ from graftlm.data.inputs import DataFile, Inputs, find, folder_splits
 from graftlm.data.split_rule import read_rule
 from graftlm.data.splits import DataRequest, Survey, survey
 from graftlm.data.splitting import NAMES, SplitRule
+from graftlm.source import code_digest
 from graftlm_registry.home import home, keep
 from graftlm_registry.plugins import Registry
 
-from .fingerprints import code_digest, known_digest, strangers_code
+from .fingerprints import known_digest, strangers_code
 from .kept import kept_value
 from .settings import Settings
 

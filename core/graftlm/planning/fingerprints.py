@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.serial import digest, file_digest
 from graftlm.contracts.spec import Spec
 from graftlm.contracts.specs import PromptTemplate
+from graftlm.source import OWN
 from graftlm_registry.home import home, keep
 
-OWN = ("graftlm", "graftlm_plugins", "graftlm_registry")
 LARGE = 64_000_000
 """Bytes from which a file's digest is worth keeping."""
 SMALL_FILES = (
@@ -103,14 +101,3 @@ def known_digest(path: Path) -> str:
     if facts.st_size > LARGE:
         keep(kept, found.encode())
     return found
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """Of graftlm's own sources."""
-    whole = hashlib.sha256()
-    for package in OWN:
-        root = Path(str(files(package)))
-        for path in sorted(root.rglob("*.py")):
-            whole.update(f"{package}/{path.relative_to(root)}\0".encode() + path.read_bytes())
-    return whole.hexdigest()[:16]

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from graftlm.contracts.spec import Requirement
+from graftlm_registry.installed import installed_version
 
 if TYPE_CHECKING:  # 'plugins list' needs packages alone, and must start in a blink
     from graftlm.contracts.situation import Probe
 
 
-def missing(requirements: Iterable[Requirement]) -> list[str]:
-    """What this environment's packages lack."""
-    return [why for requirement in requirements if (why := _package(requirement))]
+def missing(
+    requirements: Iterable[Requirement], installed: Callable[[str], str] | None = None, line: str = ""
+) -> list[str]:
+    """What this environment's packages lack, or another's, whose versions ``installed`` knows and to which ``line``
+    adds.
+    """
+    return [why for requirement in requirements if (why := _package(requirement, installed, line))]
 
 
 def unmet_devices(requirements: Iterable[Requirement], probe: Probe) -> list[str]:
     """What this machine's devices lack."""
     return [why for requirement in requirements if (why := _device(requirement, probe))]
-
-
-@cache
-def installed_version(name: str) -> str:
-    """Of a distribution, or the empty string. (``importlib.metadata.version`` parses all metadata, slowly.)"""
-    try:
-        metadata = distribution(name).read_text("METADATA") or ""
-    except PackageNotFoundError:
-        return ""
-    return next((line[8:].strip() for line in metadata.splitlines() if line.startswith("Version:")), "")
 
 
 def install_line(requirement: Requirement) -> str:
@@ -40,16 +33,18 @@ def install_line(requirement: Requirement) -> str:
     return f"pip install '{requirement.distribution}{requirement.range}'"
 
 
-def _package(requirement: Requirement) -> str:
+def _package(requirement: Requirement, installed: Callable[[str], str] | None, line: str) -> str:
     if not requirement.distribution:
         return ""
     wanted = f"{requirement.distribution} {requirement.range}".strip()
-    found = installed_version(requirement.distribution)
+    found = (installed or installed_version)(requirement.distribution)
+    run = f"{line}'{requirement.distribution}{requirement.range}'" if line else install_line(requirement)
+    where = "in the backend's environment" if installed else "installed"
     if not found:
-        return f"needs {wanted}, which is not installed (run: {install_line(requirement)})"
+        return f"needs {wanted}, which is not {where} (run: {run})"
     low = requirement.minimum and release(found) < release(requirement.minimum)
     if low or (requirement.below and release(found) >= release(requirement.below)):
-        return f"needs {wanted}, and {found} is installed (run: {install_line(requirement)})"
+        return f"needs {wanted}, and {found} is {where} (run: {run})"
     return ""
 
 

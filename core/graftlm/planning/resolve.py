@@ -15,8 +15,11 @@ from graftlm.contracts.plan import ModelPlan, Plan, TemplatePlan
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import digest, to_builtins
 from graftlm.contracts.situation import Situation
-from graftlm.contracts.specs import ModelFamily, ModelSource, PromptTemplate, TuningMethod
+from graftlm.contracts.specs import Backend, ModelFamily, ModelSource, PromptTemplate, TuningMethod
 from graftlm.data.splits import Survey
+from graftlm.environments.interpreter import BASE
+from graftlm.environments.probing import probe as ask_probe
+from graftlm.source import code_digest
 from graftlm.version import __version__
 from graftlm_registry.adapters.names import RESERVED, check_name
 from graftlm_registry.plugins import Registry
@@ -31,7 +34,6 @@ from .notes import notes
 from .parent import check_base, check_same, inherited, options_of, parent_of
 from .plugin_options import plugin_options
 from .precision import device_of, dtype_of, memory_of
-from .probing import probe as ask_probe
 from .prompting import ChosenTemplate, choose_template
 from .rope import context, rope_plan
 from .settings import Settings, settle
@@ -68,7 +70,8 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     chosen = selection.select(settings, registry)
     said = options_of(parent, chosen.quantization.name, config.options or {})
     options = json.loads(json.dumps(plugin_options(chosen.specs, said)))  # as a plan that was read has them
-    probe = ask_probe()
+    environment = selection.environment_of(chosen, registry)
+    probe = ask_probe(environment.interpreter() if environment and environment.kind == "ready" else BASE)
     device = device_of(settings, probe)
     load = LoadPlan(
         name=description.name,
@@ -93,9 +96,11 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         method_keeps=chosen.method.keeps,
         method_options=options.get("method", {}),
         trust_remote_code=load.trust_remote_code,
+        attention=load.attention,
+        backend_options=options.get("backend", {}),
     )
     positions = load.rope.context if load.rope else context(facts, description)
-    training = training_plan(settings, data_plan.splits[0].rows)
+    training = training_plan(settings, data_plan.splits[0].rows, packing=any(a.packs for a in chosen.accelerators))
     encoding = encoding_plan(settings, template, bool(found.thoughts), description.name, positions)
     method = method_plan(chosen.method, settings, facts, options.get("method", {}), parent)
     if parent is not None:
@@ -105,7 +110,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         selection.part(template, prompting.why, registry, [*prompting.problems, *_unsaid(template, found)]),
         selection.part(source, "reference", registry),
         selection.part(family, _why_family(settings), registry, _distrusted(facts, load)),
-        *selection.parts(chosen, situation, registry),
+        *selection.parts(chosen, situation, environment, registry),
     )
     longest = longest_sample(found.longest, template, encoding, description.folder, data_plan.key)
     memory = memory_plan(facts, load, chosen, method, training, longest, description, memory_of(probe, device), device)
@@ -124,15 +129,26 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         parts=parts,
         evaluations=evaluations(name, data_plan, found, settings, description),
         device=device,
-        environment=chosen.backend.environment.name if chosen.backend.environment else "",
+        environment=environment.name if environment else "",
+        lock=environment.manifest.lock if environment and environment.manifest else "",
         probe=probe,
         settings={name: value for name, value in settings.values.items() if value is not None},
         origins=settings.origins,
         options=options,
         memory=memory,
-        notes=tuple(notes(settings, facts, load, chosen, method, memory, parent, template)),
+        notes=(
+            *notes(settings, facts, load, chosen, method, memory, parent, template),
+            *chosen.backend.notes(situation),
+        ),
     )
-    return _sealed(plan)
+    return _sealed(_checked(plan, chosen.backend))
+
+
+def _checked(plan: Plan, backend: Backend) -> Plan:
+    """The plan with what its backend has against the whole of it."""
+    against = tuple(backend.check(plan)) if backend.check else ()
+    mine = (replace(p, problems=(*p.problems, *against)) if p.kind == "backend" else p for p in plan.parts)
+    return replace(plan, parts=tuple(mine))
 
 
 def _needed(config: RunConfig, parent: AdapterRecord | None) -> tuple[str, str]:
@@ -244,7 +260,7 @@ def _sealed(plan: Plan) -> Plan:
         replace(plan.method, parent=""),
         [(p.kind, p.name, p.distribution, p.version) for p in plan.parts],
         [(e.role, e.capability, e.digest) for e in plan.evaluations],
-        [plan.device, replace(plan.load, name=""), plan.environment, plan.options],
-        [plan.probe.versions, fingerprints.code_digest()],
+        [plan.device, replace(plan.load, name=""), plan.environment, plan.lock, plan.options],
+        [plan.probe.versions, code_digest()],
     ]
     return replace(plan, hash=digest(to_builtins(work)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.plan import Part
@@ -17,6 +17,8 @@ from graftlm.contracts.specs import (
     Quantization,
     TuningMethod,
 )
+from graftlm.environments.declared import find
+from graftlm.environments.state import State, state_of
 from graftlm_registry.plugins import Registry
 
 from .requirements import missing, unmet_devices
@@ -88,20 +90,22 @@ def select(settings: Settings, registry: Registry) -> Selection:
     )
 
 
-def parts(chosen: Selection, situation: Situation, registry: Registry) -> tuple[Part, ...]:
+def environment_of(chosen: Selection, registry: Registry) -> State | None:
+    """The state of the backend's own environment; None where it runs in the base environment."""
+    own = chosen.backend.environment
+    return state_of(find(own.name, registry), registry) if own is not None else None
+
+
+def parts(chosen: Selection, situation: Situation, environment: State | None, registry: Registry) -> tuple[Part, ...]:
     """The chosen plugins with what speaks against each, found out from facts."""
     found = []
     for spec in chosen.specs:
         plugin, _ = registry.find(spec.kind, spec.name)
-        problems = [*missing(spec.requires), *unmet_devices(spec.requires, situation.probe)]
+        problems = [*_lacking(spec, chosen, environment), *unmet_devices(spec.requires, situation.probe)]
         if isinstance(spec, Backend):
-            problems += [*missing(chosen.preset), *unmet_devices(chosen.preset, situation.probe)]
-            if spec.environment is not None:
-                problems.append(
-                    f"runs in an environment of its own ('{spec.environment.name}'), which graftlm cannot make yet"
-                )
+            problems += unmet_devices(chosen.preset, situation.probe)
         if isinstance(spec, Accelerator):
-            problems += _contested(spec, chosen.accelerators)
+            problems += [*_contested(spec, chosen.accelerators), *_unpacked(spec, chosen.backend)]
         if not isinstance(spec, Evaluator):
             problems += spec.supports(situation)
         found.append(
@@ -116,6 +120,31 @@ def parts(chosen: Selection, situation: Situation, registry: Registry) -> tuple[
             )
         )
     return tuple(found)
+
+
+def _lacking(spec: Spec, chosen: Selection, environment: State | None) -> list[str]:
+    """Packages. What takes part in training must be in the backend's environment; what is proved and scored with, in
+    the base one.
+    """
+    own = isinstance(spec, Backend)
+    requires = (*spec.requires, *(chosen.preset if own else ()))
+    if environment is None:
+        return missing(requires)
+    here = [] if own or isinstance(spec, Accelerator) else missing(requires)
+    if environment.manifest is None or environment.kind != "ready":
+        return [*here, *([environment.problem] if own else [])]
+    if isinstance(spec, Evaluator):
+        return here
+    line = f"graftlm envs create {environment.name} --with "
+    if not isinstance(spec, Backend | Accelerator):  # their ranges are of the base; here the backend's own rule
+        requires = tuple(replace(each, minimum="", below="") for each in requires)
+    return [*here, *missing(requires, environment.manifest.version, line)]
+
+
+def _unpacked(spec: Accelerator, backend: Backend) -> list[str]:
+    if not spec.packs or backend.packs:
+        return []
+    return [f"lays samples into one row without padding, which backend {backend.name} cannot train on"]
 
 
 def _contested(one: Accelerator, all_: Sequence[Accelerator]) -> list[str]:

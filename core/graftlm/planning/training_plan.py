@@ -10,7 +10,7 @@ from graftlm.contracts.plan import TrainingPlan
 from .settings import Settings
 
 
-def training_plan(settings: Settings, rows: int) -> TrainingPlan:
+def training_plan(settings: Settings, rows: int, *, packing: bool = False) -> TrainingPlan:
     """``rows`` are the training rows. ``UsageError`` where the batch is no multiple of the micro-batch."""
     batch: int = settings["batch_size"]
     micro: int = settings["micro_batch"]
@@ -32,4 +32,5 @@ def training_plan(settings: Settings, rows: int) -> TrainingPlan:
         seed=settings["seed"],
         eval_every=settings["eval_every"] or max(1, steps // 10),
         gradient_checkpointing=settings["gradient_checkpointing"],
+        packing=packing,
     )

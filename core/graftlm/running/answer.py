@@ -18,10 +18,10 @@ from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import to_json
 from graftlm.contracts.specs import ModelFamily, PromptTemplate
+from graftlm.environments.probing import probe
 from graftlm.planning import base_model, fingerprints
 from graftlm.planning.encoding_plan import thinks
 from graftlm.planning.precision import best_device, best_dtype
-from graftlm.planning.probing import probe
 from graftlm.planning.prompting import JUDGE, choose_template, template_for
 from graftlm_registry.adapters import open_store
 from graftlm_registry.adapters.names import PATTERN

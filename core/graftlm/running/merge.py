@@ -16,8 +16,8 @@ from graftlm.contracts.job import MergeJob
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import to_builtins, to_json
 from graftlm.contracts.specs import PromptTemplate
+from graftlm.environments.probing import probe
 from graftlm.planning.fingerprints import SMALL_FILES
-from graftlm.planning.probing import probe
 from graftlm.version import __version__
 from graftlm_registry.adapters import open_store
 from graftlm_registry.home import home

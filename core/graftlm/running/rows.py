@@ -15,8 +15,9 @@ from graftlm.data.splits import write_splits
 from graftlm.encoding.kept import is_kept, lay_out, read_counts
 from graftlm.encoding.losses import refuse_losses
 from graftlm.planning.data_plan import data_request
-from graftlm.planning.fingerprints import code_digest
+from graftlm.source import code_digest
 from graftlm_registry.home import beside, home, keep_folder, link, sweep
+from graftlm_registry.installed import installed_version
 from graftlm_registry.plugins import Registry
 
 from .worker_process import OnEvent, StartWorker
@@ -56,7 +57,7 @@ def encode_rows(plan: Plan, run: Path, on_event: OnEvent, start: StartWorker) ->
         plan.template.made_of,
         plan.template.today,
         plan.encoding,
-        plan.probe.versions.get("tokenizers"),
+        installed_version("tokenizers"),
         code_digest(),
     ]
     splits = [split for split in plan.data.splits if split.name in TRAINED_ON]

@@ -12,9 +12,9 @@ from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import file_digest
 from graftlm.contracts.specs import Quantization, TuningMethod
+from graftlm.environments.probing import probe
 from graftlm.planning import base_model, fingerprints
 from graftlm.planning.precision import best_device
-from graftlm.planning.probing import probe
 from graftlm.planning.requirements import missing
 from graftlm_registry.adapters import AdapterStore
 from graftlm_registry.adapters.content import content_digest

@@ -17,6 +17,8 @@ from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord, BaseModel
 from graftlm.contracts.serial import file_digest, from_json, to_builtins, to_json
+from graftlm.environments.declared import find
+from graftlm.environments.state import state_of
 from graftlm.planning import base_model
 from graftlm.version import __version__
 from graftlm_registry.adapters import open_store
@@ -73,7 +75,7 @@ def carry_out(
         raise
     try:
         encode_rows(plan, run, on_event, start)
-        done = start("train", run, on_event)
+        done = _trained(plan, registry, run, on_event, start)
         outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
         if outcome.plan_hash != plan.hash:
             raise StoreError("the worker carried out another plan: nothing was published")
@@ -94,6 +96,21 @@ def carry_out(
     if out is not None:
         _copy_out(store.path(record.reference), out, record)
     return Trained(outcome, record, run)
+
+
+def _trained(plan: Plan, registry: Registry, run: Path, on_event: OnEvent, start: StartWorker) -> Mapping[str, Any]:
+    """The last event of the job that proved. A backend's own environment trains, and does no more: what is given to it
+    and what is said of its work comes from the base environment, as for every other.
+    """
+    if not plan.environment:
+        return start("train", run, on_event)
+    state = state_of(find(plan.environment, registry), registry)
+    if state.kind != "ready" or state.manifest is None or state.manifest.lock != plan.lock:
+        raise PluginError(f"environment '{plan.environment}' is not the one that was planned with: plan again")
+    if plan.method.keeps == "adapter":
+        start("initial", run, on_event)
+    start("train", run, on_event, at=state.interpreter())
+    return start("prove", run, on_event)
 
 
 def _nothing_published(error: Interrupted, run: Path) -> Interrupted:
@@ -128,7 +145,8 @@ def _prepare(plan: Plan, registry: Registry, run: Path, staged: Path) -> None:
     lay_out_rows(plan, registry, run)
     (run / "plan.json").write_bytes(to_json(plan))
     parent = str(_parent(plan)) if plan.method.parent else ""
-    job = TrainJob(run=run.name, model=str(folder), staged=str(staged), parent=parent)
+    proves = not plan.environment
+    job = TrainJob(run=run.name, model=str(folder), staged=str(staged), parent=parent, proves=proves)
     (run / "job.json").write_bytes(to_json(job))
 
 

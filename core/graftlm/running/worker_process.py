@@ -6,18 +6,24 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from graftlm.contracts.errors import GraftlmError, RunError, named_error
+from graftlm.environments.interpreter import BASE, Interpreter
 
 from .stopping import interrupted
 
 OnEvent = Callable[[Mapping[str, Any]], None]
-StartWorker = Callable[[str, Path, OnEvent], Mapping[str, Any]]
-"""What ``run_worker`` is: a job, its folder, who listens; it returns the last event."""
+
+
+class StartWorker(Protocol):
+    """What ``run_worker`` is."""
+
+    def __call__(self, job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = BASE) -> Mapping[str, Any]: ...
+
+
 POLITE = {"GOMP_SPINCOUNT": "100000", "TOKENIZERS_PARALLELISM": "false"}
 """Waiting threads soon sleep. Spinning as long as libgomp does by itself made a run eight times slower where other
 programs shared the cores; not spinning at all made it two times slower where none did."""
@@ -35,8 +41,8 @@ PATIENCE = 60.0
 """Seconds that a worker has to leave after it was asked to."""
 
 
-def run_worker(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
-    """Run a job to its end and return its last event (``done``).
+def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = BASE) -> Mapping[str, Any]:
+    """Run a job to its end, in the interpreter ``at``, and return its last event (``done``).
 
     Raises what the worker reported, ``RunError`` where it died without a word, and ``Interrupted`` on Ctrl-C, after
     the worker has left.
@@ -46,14 +52,17 @@ def run_worker(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
     try:
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "graftlm.worker", job, str(folder), "--events", str(write_end)],
+                at.worker(job, str(folder), "--events", str(write_end)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(write_end,),
                 start_new_session=True,  # a terminal's Ctrl-C must reach the front only
-                env={**POLITE, **_thrift(folder), **os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**POLITE, **_thrift(folder), **at.environ(), "PYTHONUNBUFFERED": "1"},
             )
+    except OSError as error:
+        os.close(read_end)
+        raise RunError(f"{at.python} cannot be started: {error.strerror}{_advice(at)}") from None
     except BaseException:
         os.close(read_end)
         raise
@@ -72,8 +81,8 @@ def run_worker(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
     if last.get("event") == "done" and process.returncode == 0:
         return last
     if last.get("event") == "failed":
-        raise _reported(last, log)
-    raise RunError(f"the worker died ({_ending(process.returncode)}). {_tail(log)}")
+        raise _reported(last, log, at)
+    raise RunError(f"the worker died ({_ending(process.returncode)}){_advice(at)}. {_tail(log)}")
 
 
 def _thrift(folder: Path) -> Mapping[str, str]:
@@ -108,13 +117,17 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _reported(event: Mapping[str, Any], log: Path) -> GraftlmError:
+def _advice(at: Interpreter) -> str:
+    return f" (is its environment sound? run: graftlm envs check {at.environment})" if at.environment else ""
+
+
+def _reported(event: Mapping[str, Any], log: Path, at: Interpreter) -> GraftlmError:
     """The worker's error as the same class; one that graftlm does not know shows the log."""
     error = named_error(str(event["kind"]), event["message"])
     if error is not None:
         error.exit_code = int(event["exit_code"])
         return error
-    return RunError(f"the worker failed: {event['message']}. {_tail(log)}")
+    return RunError(f"the worker failed: {event['message']}{_advice(at)}. {_tail(log)}")
 
 
 def _ending(code: int) -> str:

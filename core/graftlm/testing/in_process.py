@@ -11,11 +11,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from graftlm.running.worker_process import OnEvent
+from graftlm.environments.interpreter import BASE, Interpreter
+from graftlm.running.worker_process import OnEvent, run_worker
 
 
-def start_in_process(job: str, folder: Path, on_event: OnEvent) -> Mapping[str, Any]:
-    """Like ``run_worker``, but exceptions arrive as they are raised, and events all at the end."""
+def start_in_process(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = BASE) -> Mapping[str, Any]:
+    """Like ``run_worker``, but exceptions arrive as they are raised, and events all at the end. A backend's own
+    environment is a process of its own here too.
+    """
+    if at.environment:
+        return run_worker(job, folder, on_event, at=at)
     from accelerate.state import AcceleratorState
 
     from graftlm.worker.__main__ import JOBS

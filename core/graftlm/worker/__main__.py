@@ -15,7 +15,9 @@ from graftlm.contracts.errors import GraftlmError, StoreError, public_name
 
 JOBS = {
     "encode": ("encoding", "encode_job"),
+    "initial": ("initial", "initial_job"),
     "train": ("training", "train_job"),
+    "prove": ("proving", "prove_job"),
     "generate": ("answering", "generate_job"),
     "merge": ("merging", "merge_job"),
 }
@@ -41,7 +43,7 @@ def main() -> int:
     events = Events(given.events)
     events.send("hello", protocol=PROTOCOL, python=sys.version.split()[0])
     try:
-        hide_unneeded(given.folder)
+        hide_unneeded(given.folder, training=given.job == "train")
         module, name = JOBS[given.job]
         getattr(import_module(f"graftlm.worker.{module}"), name)(given.folder, events)
     except BaseException as error:  # noqa: BLE001 - the front must hear of everything

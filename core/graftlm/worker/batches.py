@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import overload
@@ -15,6 +15,8 @@ from graftlm.contracts.plan import TrainingPlan
 from graftlm.contracts.services import Batch, Step
 from graftlm.encoding.rows import EncodedRows
 from graftlm.encoding.tokenizing import IGNORED
+
+Collate = Callable[[EncodedRows, Sequence[int]], Batch]
 
 
 def draw_order(rows: int, training: TrainingPlan) -> list[list[int]]:
@@ -48,11 +50,30 @@ def chunks(samples: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (samples[i : i + size] for i in range(0, len(samples), size))
 
 
+def collate_packed(rows: EncodedRows, samples: Sequence[int]) -> Batch:
+    """One row, ``int64[1, total]``: positions start anew at each sample, whose first label is not trained."""
+    ids, labels, positions = [], [], []
+    for sample in samples:
+        row_ids, row_labels = (torch.from_numpy(part.astype(np.int64)) for part in rows.row(sample))
+        row_labels[0] = IGNORED  # it would be learned from the sample before
+        ids.append(row_ids)
+        labels.append(row_labels)
+        positions.append(torch.arange(len(row_ids)))
+    return Batch(
+        ids=torch.cat(ids)[None],
+        labels=torch.cat(labels)[None],
+        mask=None,
+        positions=torch.cat(positions)[None],
+        tokens=sum(rows.length(i) for i in samples),
+        trained=sum(rows.trained(i) for i in samples),
+    )
+
+
 class Steps(Sequence[Step]):
     """Optimizer steps, put together when they are asked for."""
 
-    def __init__(self, rows: EncodedRows, order: list[list[int]], micro_batch: int) -> None:
-        self._rows, self._order, self._micro = rows, order, micro_batch
+    def __init__(self, rows: EncodedRows, order: list[list[int]], micro_batch: int, collate: Collate = collate) -> None:
+        self._rows, self._order, self._micro, self._collate = rows, order, micro_batch, collate
 
     def __len__(self) -> int:
         return len(self._order)
@@ -64,7 +85,7 @@ class Steps(Sequence[Step]):
     def __getitem__(self, index: int | slice) -> Step | list[Step]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        batches = tuple(collate(self._rows, part) for part in chunks(self._order[index], self._micro))
+        batches = tuple(self._collate(self._rows, part) for part in chunks(self._order[index], self._micro))
         return Step(index=index, batches=batches, trained=sum(b.trained for b in batches))
 
     def tokens(self, index: int) -> int:
@@ -75,8 +96,8 @@ class Steps(Sequence[Step]):
 class MicroBatches(Sequence[Batch]):
     """The same data, one forward pass at a time."""
 
-    def __init__(self, rows: EncodedRows, order: list[list[int]], micro_batch: int) -> None:
-        self._rows = rows
+    def __init__(self, rows: EncodedRows, order: list[list[int]], micro_batch: int, collate: Collate = collate) -> None:
+        self._rows, self._collate = rows, collate
         self._parts = [part for samples in order for part in chunks(samples, micro_batch)]
 
     def __len__(self) -> int:
@@ -89,4 +110,4 @@ class MicroBatches(Sequence[Batch]):
     def __getitem__(self, index: int | slice) -> Batch | list[Batch]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return collate(self._rows, self._parts[index])
+        return self._collate(self._rows, self._parts[index])

@@ -12,11 +12,10 @@ import torch
 
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.plan import Plan
-from graftlm.contracts.services import LoadedModel
 from graftlm.encoding.rows import EncodedRows
 from graftlm.encoding.tokenizing import IGNORED
 
-from .batches import MicroBatches, Steps, chunks, collate
+from .batches import MicroBatches, Steps, chunks, collate, collate_packed
 from .events import Events
 from .generation import inference
 from .schedule import learning_rate
@@ -39,10 +38,16 @@ class RunContext:
         rows: EncodedRows,
         validation: EncodedRows | None,
         order: list[list[int]],
-        load: Callable[[], LoadedModel],
+        parent: Path | None,
+        load: Callable[[], Any],
+        place: Callable[[Any], None],
+        measure: Callable[[Any, bool], None],
     ) -> None:
         self.plan, self.device, self.folder, self.encoded, self.scratch = plan, plan.device, folder, encoded, scratch
-        self.load = load
+        self.parent = parent
+        self.model: Any = None
+        self._load, self._place, self._measure = load, place, measure
+        self._collate = collate_packed if plan.training.packing else collate
         self.losses: list[float] = []
         self.validation_losses: list[tuple[int, float]] = []
         self.tokens = 0
@@ -51,15 +56,31 @@ class RunContext:
         self._clock = 0.0
         self._overflows = 0
 
+    def load(self, *, packing: bool = False) -> Any:
+        model = self._load()
+        self._take(model, packing)
+        return model
+
+    def loaded(self, model: Any, *, packing: bool = False) -> None:
+        self._place(model)
+        self._take(model, packing)
+
+    def _take(self, model: Any, packing: bool) -> None:
+        if self.model is not None:
+            raise RunError("the backend loaded its model twice")
+        self._events.checkpoint()
+        self._measure(model, packing)
+        self.model = model
+
     def start(self) -> None:
         """Start the training clock."""
         self._clock = time.perf_counter()
 
     def steps(self) -> Steps:
-        return Steps(self.rows, self._order, self.plan.training.micro_batch)
+        return Steps(self.rows, self._order, self.plan.training.micro_batch, self._collate)
 
     def micro_batches(self) -> MicroBatches:
-        return MicroBatches(self.rows, self._order, self.plan.training.micro_batch)
+        return MicroBatches(self.rows, self._order, self.plan.training.micro_batch, self._collate)
 
     def learning_rate(self, step: int) -> float:
         return learning_rate(step, self.plan.training)
@@ -112,10 +133,9 @@ class RunContext:
         with inference(model), torch.autocast(self.device, dtype, enabled=dtype is not None):
             for samples in chunks(range(len(self._validation)), self.plan.training.micro_batch):
                 self.checkpoint()
-                batch = collate(self._validation, samples)
+                batch = self._collate(self._validation, samples)
                 labels = batch.labels.to(self.device)[:, 1:]
-                mask = batch.mask.to(self.device)
-                out = model(input_ids=batch.ids.to(self.device), attention_mask=mask, use_cache=False)
+                out = model(**batch.inputs(self.device))
                 trained = labels != IGNORED
                 chosen = out.logits[:, :-1][trained].float()
                 total += torch.nn.functional.cross_entropy(chosen, labels[trained], reduction="sum").item()

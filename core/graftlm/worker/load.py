@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,7 @@ class Base:
 
 def load_base(load: LoadPlan, folder: Path, device: str) -> Base:
     """Raises ``ModelError`` where the files cannot be read, ``RunError`` where something else than ``load`` came."""
-    spec = registry().get(Quantization, load.quantization)
-    quantizer: Quantizer = resolve_target(spec.target)()
+    quantizer = quantizer_of(load)
     context = LoadContext(load=load, folder=folder, device=device)
     arguments = quantizer.load_arguments(context)
     if device == "cuda":  # at once: a machine may have less memory than its GPU
@@ -61,12 +60,17 @@ def load_base(load: LoadPlan, folder: Path, device: str) -> Base:
         parameter.requires_grad_(False)
     model = quantizer.prepare(model, context)
     linear, quantized = linear_layers(model), quantizer.quantized(model)
-    _check_quantized(load, bool(spec.bits), linear, quantized)
+    check_quantized(load, linear, quantized)
     rope.check(model, load.rope)
     rope.forget_longer_texts(model)
     # PEFT writes the name down, and a path is nobody's business
     model.name_or_path = model.config._name_or_path = load.name
-    return Base(model, linear, quantized, _parameters(model, quantized), _dtype(model, quantized))
+    return Base(model, linear, quantized, parameters_of(model, quantized), _dtype(model, quantized))
+
+
+def quantizer_of(load: LoadPlan) -> Quantizer:
+    quantizer: Quantizer = resolve_target(registry().get(Quantization, load.quantization).target)()
+    return quantizer
 
 
 def from_files(load: LoadPlan, folder: Path, **arguments: Any) -> Any:
@@ -124,7 +128,9 @@ def linear_layers(model: Any) -> tuple[str, ...]:
     return tuple(n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head)
 
 
-def _check_quantized(load: LoadPlan, asked: bool, linear: tuple[str, ...], quantized: Mapping[str, int]) -> None:
+def check_quantized(load: LoadPlan, linear: tuple[str, ...], quantized: Mapping[str, int]) -> None:
+    """``RunError`` where the quantized layers are not all, or any where none was asked for."""
+    asked = bool(registry().get(Quantization, load.quantization).bits)
     missed = [name for name in linear if name not in quantized] if asked else []
     if missed or (quantized and not asked) or (asked and not quantized):
         first = f", the first that is not {missed[0]}" if missed else ""
@@ -140,8 +146,11 @@ def _rest(model: Any, quantized: Mapping[str, int]) -> list[tuple[str, torch.Ten
     return [(name, p) for name, p in model.named_parameters() if name not in stored]
 
 
-def _parameters(model: Any, quantized: Mapping[str, int]) -> int:
-    return sum(p.numel() for _, p in _rest(model, quantized)) + sum(quantized.values())
+def parameters_of(
+    model: Any, quantized: Mapping[str, int], counts: Callable[[Any], bool] = lambda parameter: True
+) -> int:
+    """Scalars of the parameters that count, quantized ones as what they stand for."""
+    return sum(p.numel() for _, p in _rest(model, quantized) if counts(p)) + sum(quantized.values())
 
 
 def _dtype(model: Any, quantized: Mapping[str, int]) -> str:

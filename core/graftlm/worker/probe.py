@@ -11,6 +11,7 @@ import torch
 from graftlm.contracts.serial import to_json
 from graftlm.contracts.situation import Device, Probe
 from graftlm.contracts.versions import versions
+from graftlm.source import code_digest
 
 
 def devices() -> tuple[Device, ...]:
@@ -32,6 +33,8 @@ def devices() -> tuple[Device, ...]:
 def print_probe() -> int:
     bf16 = not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False)
     dtypes = ("fp32", "fp16", "bf16") if bf16 else ("fp32", "fp16")
-    found = Probe(python=sys.version.split()[0], versions=versions(), devices=devices(), dtypes=dtypes)
+    found = Probe(
+        python=sys.version.split()[0], versions=versions(), devices=devices(), dtypes=dtypes, code=code_digest()
+    )
     print(to_json(found).decode())
     return 0

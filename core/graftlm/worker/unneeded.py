@@ -14,12 +14,17 @@ EAGER = ("bitsandbytes", "torchao")
 """peft and transformers import these wherever they are installed, which takes 1.5 s and 50 MB."""
 
 
-def hide_unneeded(folder: Path) -> None:
-    """Call in a worker before anything heavy is imported; ``FOLDER`` holds the job's files."""
+def hide_unneeded(folder: Path, *, training: bool) -> None:
+    """Call in a worker before anything heavy is imported; ``FOLDER`` holds the job's files. ``training``: the backend's
+    environment, where it has one, is this one.
+    """
     needed = set()
     for name in ("plan.json", "job.json"):
         path = folder / name
-        for kind, chosen in _chosen(json.loads(path.read_bytes())) if path.is_file() else ():
+        said = json.loads(path.read_bytes()) if path.is_file() else {}
+        if said.get("environment") and training:  # a backend's own environment holds what that backend wants
+            return
+        for kind, chosen in _chosen(said):
             needed |= {requirement.distribution for requirement in registry().find(kind, chosen)[1].requires}
     for package in EAGER:
         if package not in needed:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from graftlm.api import Backend, Requirement, hookimpl
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
-    from graftlm.api import Batch, LoadedModel, TrainingContext
+    from graftlm.api import Batch, Plan, TrainingContext
 
 
 class PeftTrainer:
@@ -20,14 +22,14 @@ class PeftTrainer:
 
     loss = "cross-entropy over the trained positions"
 
-    def load(self, context: TrainingContext) -> LoadedModel:
-        return context.load()
+    def prepare(self, plan: Plan, scratch: Path) -> None:
+        pass
 
-    def train(self, context: TrainingContext, loaded: LoadedModel) -> None:
+    def train(self, context: TrainingContext) -> None:
         import torch
 
-        training, dtype, device = context.plan.training, context.plan.dtype, torch.device(context.device)
-        model = loaded.model
+        training, dtype = context.plan.training, context.plan.dtype
+        model = context.load()
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
@@ -39,11 +41,11 @@ class PeftTrainer:
         for step in context.steps():
             for group in optimizer.param_groups:
                 group["lr"] = context.learning_rate(step.index)
-            total = torch.zeros((), device=device)
+            total = torch.zeros((), device=context.device)
             for batch in step.batches:
                 context.checkpoint()
                 with torch.autocast(context.device, half, enabled=half is not None):
-                    loss = self._loss(model, batch, device) / step.trained
+                    loss = self._loss(model, batch, context.device) / step.trained
                 scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 total += loss.detach()
             scaler.unscale_(optimizer)
@@ -59,13 +61,12 @@ class PeftTrainer:
                 model=model,
             )
 
-    def _loss(self, model: Any, batch: Batch, device: torch.device) -> torch.Tensor:
+    def _loss(self, model: Any, batch: Batch, device: str) -> torch.Tensor:
         """Summed nats of a micro-batch."""
         import torch
 
         labels = batch.labels.to(device)[:, 1:]
-        mask = None if bool(batch.mask.all()) else batch.mask.to(device)
-        logits = model(input_ids=batch.ids.to(device), attention_mask=mask, use_cache=False).logits[:, :-1]
+        logits = model(**batch.inputs(device)).logits[:, :-1]
         trained = labels != -100
         return torch.nn.functional.cross_entropy(logits[trained].float(), labels[trained], reduction="sum")
 
@@ -76,6 +77,7 @@ def graftlm_backends() -> Iterable[Backend]:
         name="peft",
         summary="a lean loop on torch and PEFT",
         target="graftlm_plugins.backends.peft:PeftTrainer",
+        packs=True,
         requires=(
             Requirement(distribution="torch", minimum="2.11", below="2.14", extra="peft"),
             Requirement(distribution="transformers", minimum="5.17", below="5.24", extra="peft"),

@@ -8,7 +8,7 @@ from typing import Any
 from graftlm.api import FamilyFacts, LinearShape, ModelDescription, ModelFamily, ModelShape, hookimpl
 
 from .module_paths import ATTENTION_PATHS, NORMS, decoder, within
-from .sizes import ATTENTION, FUSED_ATTENTION, FUSED_MLP, LLAMA, MLP, PLAIN, Config, Sizes, rope_of, sizes
+from .sizes import ATTENTION, FLASH, FUSED_ATTENTION, FUSED_MLP, LLAMA, MLP, PLAIN, Config, Sizes, rope_of, sizes
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "falcon": {
@@ -31,8 +31,8 @@ def facts(config: Mapping[str, Any]) -> FamilyFacts:
 
 
 def _falcon(config: Config) -> FamilyFacts:
-    """Samples packed into one row see each other here, with no error, so packing is never exact without flash
-    attention; and alibi models know no RoPE and no flash attention.
+    """Samples packed into one row see each other here, with no error, so packing is exact with flash attention alone,
+    which is told the positions; and alibi models know no RoPE and no flash attention.
     """
     alibi = config.flag("alibi")
     return FamilyFacts(
@@ -41,7 +41,7 @@ def _falcon(config: Config) -> FamilyFacts:
         fused=("query_key_value",),
         linear_classes=("transformers.models.falcon.modeling_falcon:FalconLinear",),
         attention_implementations=("eager", "sdpa") if alibi else PLAIN,
-        packing=(),
+        packing=() if alibi else FLASH,
         default_targets=FUSED_ATTENTION + FUSED_MLP,
         modules=_falcon_modules(config),
         shape=_falcon_shape(config),

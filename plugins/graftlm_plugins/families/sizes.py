@@ -17,7 +17,8 @@ MLP = ("gate_proj", "up_proj", "down_proj")
 FUSED_ATTENTION = ("query_key_value", "dense")
 FUSED_MLP = ("dense_h_to_4h", "dense_4h_to_h")
 """Of Falcon and ChatGLM."""
-PLAIN = ("eager", "sdpa", "flash_attention_2")
+FLASH = ("flash_attention_2", "flash_attention_3")
+PLAIN = ("eager", "sdpa", *FLASH)
 EVERY = (*PLAIN, "flex_attention")
 """Attention implementations by transformers' names."""
 ROPE = ("linear", "dynamic", "yarn")

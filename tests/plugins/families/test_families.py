@@ -119,10 +119,12 @@ class TestFalcon(FamilySuite):
 def test_attention_implementations_are_all_that_transformers_has(suite: type[FamilySuite]) -> None:
     for name, config, facts in suite().cases():
         model = build(config)
+        flash = model._supports_flash_attn and not config.get("alibi")
         supported = {
             "eager": True,
             "sdpa": model._supports_sdpa,
-            "flash_attention_2": model._supports_flash_attn and not config.get("alibi"),
+            "flash_attention_2": flash,
+            "flash_attention_3": flash and not model._compatible_flash_implementations,
             "flex_attention": model._supports_flex_attn,
         }
         assert set(facts.attention_implementations) == {kind for kind, has in supported.items() if has}, name

@@ -14,41 +14,46 @@ from graftlm.contracts.serial import from_json, to_json
 from graftlm.contracts.situation import Probe
 from graftlm.contracts.versions import versions
 from graftlm_registry.home import home, keep
+from graftlm_registry.installed import installed_version
 
-from .requirements import installed_version
+from .interpreter import BASE, Interpreter
 
 PATIENCE = 180  # seconds
 
 
-def signature() -> str:
+def signature(at: Interpreter = BASE) -> str:
     """Changes when the interpreter, a watched package or the machine's devices do."""
     devices = sorted(str(p) for p in Path("/dev").glob("nvidia*")) if Path("/dev").is_dir() else []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    facts = [platform.node(), sys.executable, sys.version, versions(), devices, visible]
+    packages = at.lock if at.environment else versions()
+    facts = [platform.node(), at.python, sys.version, packages, devices, visible]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
-def probe() -> Probe:
+def probe(at: Interpreter = BASE) -> Probe:
     """The kept answer, or a new one (it takes as long as importing torch)."""
-    kept = home() / "probes" / f"{signature()}.json"
+    kept = home() / "probes" / f"{signature(at)}.json"
     if kept.is_file():
         try:
             return from_json(kept.read_bytes(), Probe, str(kept))
         except GraftlmError:
             pass  # of an older form: ask again
-    found = _ask()
+    found = ask(at)
     keep(kept, to_json(found))
     return found
 
 
-def _ask() -> Probe:
-    if not installed_version("torch"):
+def ask(at: Interpreter) -> Probe:
+    """Start a worker there. ``RunError`` where it does not answer."""
+    if not at.environment and not installed_version("torch"):
         raise PluginError("a worker needs torch, which is not installed (run: pip install 'graftlm[peft]')")
-    command = [sys.executable, "-P", "-m", "graftlm.worker", "--probe"]
+    command = at.worker("--probe")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=at.environ())
     except subprocess.TimeoutExpired:
         raise RunError(f"the device probe did not answer within {PATIENCE} s ({' '.join(command)})") from None
+    except OSError as error:
+        raise RunError(f"{at.python} cannot be started: {error.strerror}") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunError(f"the device probe failed: {last} (run it yourself: {' '.join(command)})")

@@ -1,0 +1,32 @@
+"""LLaMA-Factory for graftlm: a backend that drives its training, and a command that reads its run files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graftlm.api import Backend, Command, hookimpl
+
+from .environment import ENVIRONMENT
+from .situations import notes, supports
+
+
+@hookimpl
+def graftlm_backends() -> Iterable[Backend]:
+    yield Backend(
+        name="llamafactory",
+        summary="LLaMA-Factory's own training, with LoRA, in its own environment",
+        target="graftlm_llamafactory.backend:LlamaFactoryTrainer",
+        environment=ENVIRONMENT,
+        supports=supports,
+        notes=notes,
+    )
+
+
+@hookimpl
+def graftlm_commands() -> Iterable[Command]:
+    yield Command(
+        name="import-llamafactory",
+        group="config",
+        summary="Turn a LLaMA-Factory run file into one of graftlm's",
+        target="graftlm_llamafactory.importing.command:import_llamafactory",
+    )

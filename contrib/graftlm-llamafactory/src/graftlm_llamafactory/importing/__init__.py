@@ -1,0 +1,1 @@
+"""LLaMA-Factory's run files, read as graftlm's. Nothing here imports torch."""

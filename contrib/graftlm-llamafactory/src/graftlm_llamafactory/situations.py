@@ -1,0 +1,77 @@
+"""What the backend refuses before anything is loaded, and why; and what is worth knowing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graftlm.api import Situation
+
+METHODS = ("lora", "rslora", "dora")
+PASSED = ("use_rslora", "use_dora")
+"""LoRA's options that LLaMA-Factory has too."""
+STARTS = ("true", "false", "gaussian", "orthogonal")
+"""Initial weights that leave the base's alone: they are drawn beforehand, and put in."""
+WITHOUT = {"bias": "none", "init_lora_weights": "true"}
+"""Values that mean "not used", where those are not empty."""
+PARTS = ("text_config", "vision_config", "audio_config")
+QUANTIZATIONS = ("nf4", "fp4", "int8")
+OTHER = "choose --backend peft"
+
+
+def supports(situation: Situation) -> Sequence[str]:
+    """Reasons against, each with what to do."""
+    return (*_method(situation), *_device(situation), *_model(situation), *_quantization(situation))
+
+
+def _method(situation: Situation) -> Iterable[str]:
+    if situation.method not in METHODS:
+        yield f"trains {', '.join(METHODS)} and no {situation.method} here: {OTHER}"
+        return
+    options = situation.method_options
+    start = str(options.get("init_lora_weights", "true")).lower()
+    if start not in STARTS:
+        yield f"cannot start from init_lora_weights={start}: choose one of {', '.join(STARTS)}, or {OTHER}"
+    for name in _used(options):
+        yield f"has no {name}: leave it out, or {OTHER}"
+
+
+def _used(options: Mapping[str, Any]) -> Iterable[str]:
+    known = (*PASSED, "init_lora_weights")
+    return (name for name, value in options.items() if name not in known and value and value != WITHOUT.get(name))
+
+
+def _device(situation: Situation) -> Iterable[str]:
+    if situation.device not in ("cpu", "cuda"):
+        yield f"was not tried on {situation.device}: choose --device cpu or cuda, or {OTHER}"
+    elif situation.device == "cpu" and "mps" in situation.probe.device_types:
+        yield f"takes a Mac's GPU where there is one, whatever it is told: {OTHER}"
+    if situation.device == "cpu" and situation.dtype == "fp16":
+        yield "computes fp16 on a CPU without scaling gradients: choose --dtype bf16 or fp32"
+
+
+def _model(situation: Situation) -> Iterable[str]:
+    if any(isinstance(situation.config.get(part), Mapping) for part in PARTS):
+        yield f"loads a model of several parts whole, and graftlm the part that reads text: {OTHER}"
+
+
+def _quantization(situation: Situation) -> Iterable[str]:
+    if situation.quantization == "none":
+        return
+    if situation.quantization not in QUANTIZATIONS:
+        yield f"has no {situation.quantization}: choose one of {', '.join(QUANTIZATIONS)}, or {OTHER}"
+    elif situation.device != "cuda":
+        yield f"quantizes on a GPU alone: choose --quantization none, or {OTHER}"
+    elif situation.facts.linear_classes:
+        yield f"leaves linear layers unquantized that are of a class of the model's own: {OTHER}"
+    elif situation.quantization_options.get("compute_dtype", "auto") not in ("auto", situation.dtype):
+        yield "multiplies in the precision of the run: leave out quantization.compute_dtype"
+
+
+def notes(situation: Situation) -> Sequence[str]:
+    """What stops nothing."""
+    found = []
+    if situation.quantization != "none":
+        found.append("LLaMA-Factory's quantization was not tried by graftlm on a GPU yet; its layers are counted")
+    return tuple(found)

@@ -1,0 +1,136 @@
+"""``graftlm doctor``: what a report of a problem needs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def doctor(as_json: bool) -> None:
+    """Versions, devices, drivers, plugins and environments, as a report of a problem needs them."""
+    from .tables import table
+
+    found = examination()
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for title, rows in found.items():
+        click.echo(click.style(title, bold=True))
+        click.echo(table([(f"  {name}", str(said)) for name, said in rows.items()] or [("  none", "")]))
+        click.echo()
+
+
+def examination() -> dict[str, dict[str, Any]]:
+    """What was found, by heading. Nothing here fails because something is broken: that is what is looked for."""
+    from graftlm.planning.requirements import missing
+    from graftlm_registry.plugins import registry
+
+    known = registry()
+    lacking = {
+        f"{spec.kind} {spec.name}": "; ".join(missing(spec.requires))
+        for _, spec in known.contributions()
+        if not spec.unavailable and not getattr(spec, "environment", None) and missing(spec.requires)
+    }
+    strangers = {
+        p.name: f"{p.distribution} {p.version}: {p.problem or ', '.join(f'{s.kind} {s.name}' for s in p.specs)}"
+        for p in known.plugins
+        if not p.built_in or p.problem
+    }
+    return {
+        "graftlm": _graftlm(),
+        "packages": _packages(),
+        "devices": _devices(),
+        "environments": _environments(),
+        "plugins of others": strangers,
+        "plugins that cannot be used here": lacking,
+        "settings": _settings(),
+    }
+
+
+def _graftlm() -> dict[str, str]:
+    import platform
+    import shutil
+    import sys
+
+    from graftlm.source import code_digest
+    from graftlm.version import __version__
+    from graftlm_registry.home import home
+
+    place = next(p for p in (home(), *home().parents) if p.exists())
+    return {
+        "version": f"{__version__}, code {code_digest()}",
+        "Python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(),
+        "home": f"{home()}, {shutil.disk_usage(place).free / 1e9:,.0f} GB free",
+    }
+
+
+def _packages() -> dict[str, str]:
+    from graftlm.contracts.versions import WATCHED, versions
+
+    found = versions()
+    return {name: found.get(name, "not installed") for name in WATCHED}
+
+
+def _devices() -> dict[str, str]:
+    import shutil
+    import subprocess
+
+    from graftlm.contracts.errors import GraftlmError
+    from graftlm.environments.interpreter import BASE
+    from graftlm.environments.probing import ask
+
+    from .tables import size
+
+    try:
+        probe = ask(BASE)
+    except GraftlmError as error:
+        found = {"probe": str(error)}
+    else:
+        found = {}
+        for number, device in enumerate(probe.devices):
+            capability = device.compute_capability
+            more = f", compute capability {capability[0]}.{capability[1]}" if capability else ""
+            found[f"{device.type} {number}"] = f"{device.name}, {size(device.memory)}{more}"
+        found["precisions"] = ", ".join(probe.dtypes)
+    found["NVIDIA driver"] = "no nvidia-smi"
+    if shutil.which("nvidia-smi"):
+        command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found["NVIDIA driver"] = (done.stdout or done.stderr).strip().splitlines()[0] if done.stdout else "none found"
+    return found
+
+
+def _environments() -> dict[str, str]:
+    from graftlm.contracts.errors import GraftlmError
+    from graftlm.contracts.versions import WATCHED
+    from graftlm.environments.declared import declared
+    from graftlm.environments.state import state_of
+    from graftlm_registry.plugins import registry
+
+    try:
+        known = declared(registry())
+    except GraftlmError as error:
+        return {"conflict": str(error)}
+    found = {}
+    for name, one in known.items():
+        state = state_of(one, registry())
+        versions = [f"{p} {state.manifest.version(p)}" for p in WATCHED if state.manifest and state.manifest.version(p)]
+        found[name] = "; ".join(filter(None, (state.kind, state.why, ", ".join(versions))))
+    return found
+
+
+def _settings() -> dict[str, str]:
+    """Variables that change what happens; those that hold a secret are only said to be there."""
+    import os
+
+    prefixes = ("GRAFTLM_", "HF_", "CUDA_", "TORCH_", "PYTORCH_", "UNSLOTH_", "OMP_", "TRANSFORMERS_", "PYTHONPATH")
+    return {
+        name: "set" if "TOKEN" in name or "KEY" in name else value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(prefixes)
+    }

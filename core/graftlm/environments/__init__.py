@@ -1,0 +1,1 @@
+"""Virtual environments that backends have for themselves: declared, made, checked, and started in."""

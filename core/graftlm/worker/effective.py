@@ -1,0 +1,132 @@
+"""What was loaded, measured: the Outcome's ``Effective``, compared with the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from graftlm.contracts.errors import RunError
+from graftlm.contracts.outcome import Effective
+from graftlm.contracts.plan import Plan
+from graftlm.contracts.services import Tuner
+from graftlm.contracts.versions import versions
+
+from . import rope
+from .load import DTYPES, Base, check_quantized, linear_layers, parameters_of, quantizer_of
+from .patched import patched
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is known of the base under an adapter. ``parameters`` counts its own, quantized ones as what they stand for;
+    ``dtype`` is the precision that is computed in, ``digest`` that of the weights before an adapter came, or empty.
+    """
+
+    linear: int
+    quantized: int
+    share: float
+    parameters: int
+    dtype: str
+    attention: str
+    rope: Mapping[str, Any]
+    digest: str = ""
+
+
+def loaded_base(base: Base, digest: str) -> Loaded:
+    """Of a bare base that was just loaded."""
+    return Loaded(
+        linear=len(base.linear),
+        quantized=len(base.quantized),
+        share=base.share,
+        parameters=base.parameters,
+        dtype=base.dtype,
+        attention=base.model.config._attn_implementation,
+        rope=rope.rope_of(base.model),
+        digest=digest,
+    )
+
+
+def loaded_by_a_backend(model: Any, plan: Plan) -> Loaded:
+    """Of a PEFT model that a backend loaded itself; ``RunError`` where its base is not the plan's."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    quantized = quantizer_of(plan.load).quantized(base)
+    linear = tuple(name for name in linear_layers(base) if ".lora_" not in name)
+    check_quantized(plan.load, linear, quantized)
+    rope.check(base, plan.load.rope)
+    rope.forget_longer_texts(base)
+    for config in getattr(model, "peft_config", {}).values():  # a path is nobody's business
+        config.base_model_name_or_path = plan.load.name
+    trained = {id(p) for p in model.parameters() if p.requires_grad} if plan.method.keeps == "adapter" else set()
+    parameters = parameters_of(base, quantized, lambda p: id(p) not in trained)
+    return Loaded(
+        linear=len(linear),
+        quantized=len(quantized),
+        share=sum(quantized.values()) / parameters,
+        parameters=parameters,
+        dtype=_computed_in(model, plan),
+        attention=base.config._attn_implementation,
+        rope=rope.rope_of(base),
+    )
+
+
+def effective(model: Any, loaded: Loaded, plan: Plan, tuner: Tuner, loss: str, packing: bool) -> Effective:
+    """``RunError`` where what was loaded is not the plan's."""
+    adapted = tuner.adapted(model)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    found = Effective(
+        device=next(model.parameters()).device.type,
+        dtype=loaded.dtype,
+        attention=loaded.attention,
+        backend=plan.part("backend").name,
+        linear_layers=loaded.linear,
+        quantized_layers=loaded.quantized,
+        adapted_layers=sum(adapted.values()),
+        adapted_modules=dict(sorted(adapted.items())),
+        trainable_parameters=trainable,
+        total_parameters=loaded.parameters + (trainable if plan.method.keeps == "adapter" else 0),
+        packing=packing or plan.training.packing,
+        loss=loss,
+        batch_size=plan.training.batch_size,
+        micro_batch=plan.training.micro_batch,
+        versions=versions(),
+        quantized_share=loaded.share,
+        rope=loaded.rope,
+        gradient_checkpointing=bool(getattr(model, "is_gradient_checkpointing", False)),
+        patched=patched(model),
+    )
+    wanted = {
+        "device": plan.device,
+        "attention": plan.attention,
+        "dtype": plan.dtype,
+        "gradient_checkpointing": plan.training.gradient_checkpointing,
+    }
+    for name, value in wanted.items():
+        if getattr(found, name) != value:
+            raise RunError(f"the plan says {name.replace('_', ' ')} {value}, and {getattr(found, name)} was loaded")
+    return found
+
+
+def _computed_in(model: Any, plan: Plan) -> str:
+    """The precision of the weights that are neither trained (those are fp32) nor quantized; the plan's, where there
+    are none.
+    """
+    frozen = (p.dtype for p in model.parameters() if not p.requires_grad and p.is_floating_point() and p.dim() > 1)
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    return next((names.get(dtype, str(dtype)) for dtype in frozen), plan.dtype)
+
+
+def place(model: Any, initial: Mapping[str, torch.Tensor]) -> None:
+    """Put a run's initial weights into what is trained; ``RunError`` where they are of another adapter."""
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if initial.keys() != trainable.keys():
+        other = sorted(initial.keys() ^ trainable.keys())
+        raise RunError(
+            f"the run's initial weights are of another adapter than the loaded one: {len(other)} tensors differ, "
+            f"the first {other[0]}"
+        )
+    with torch.no_grad():
+        for name, parameter in trainable.items():
+            parameter.copy_(initial[name])

@@ -1,0 +1,109 @@
+"""The job ``prove``: the base loaded afresh, bare and with the staged adapter: compared, and scored."""
+
+from __future__ import annotations
+
+import gc
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from graftlm.chat_templates.binding import bound, own_template
+from graftlm.contracts.job import TrainJob
+from graftlm.contracts.outcome import Outcome, Proof, Score, Training
+from graftlm.contracts.plan import Plan
+from graftlm.contracts.serial import to_builtins
+from graftlm.contracts.services import Tuner
+from graftlm.contracts.specs import PromptTemplate
+from graftlm.encoding.rows import load_rows
+from graftlm.encoding.tokenizing import SpanTokenizer
+from graftlm_registry.adapters.content import content_digest
+from graftlm_registry.plugins import registry
+
+from .events import Events
+from .run_files import RunFiles
+from .targets import resolve_target
+
+if TYPE_CHECKING:
+    import torch
+
+
+def prove_job(run: Path, events: Events) -> None:
+    """What is scored is what is kept: before is the bare base, after the base with the staged files."""
+    started = time.perf_counter()
+    files = RunFiles(run)
+    plan, job, training = files.plan(), files.job(), files.trained()
+    events.progress("prove", 0, 1)
+    before = training.base_digest if job.proves else _known(files)
+    with own_template(Path(job.model), plan.template.today) as own:
+        template = bound(registry().get(PromptTemplate, plan.template.name), own)
+        proof, scores = _Proving(plan, job, files, events, template).carry_out(files.trained_logits(), before)
+    outcome = _outcome(plan, job, training, proof, scores, training.total_seconds + time.perf_counter() - started)
+    events.send("done", outcome=to_builtins(outcome))
+
+
+def _known(files: RunFiles) -> str:
+    """The base's digest as this environment read it before training; another's may name the tensors otherwise."""
+    return files.base_digest.read_text(encoding="ascii") if files.base_digest.is_file() else ""
+
+
+class _Proving:
+    def __init__(self, plan: Plan, job: TrainJob, files: RunFiles, events: Events, template: PromptTemplate) -> None:
+        self.plan, self.files, self.events, self.template = plan, files, events, template
+        self.folder, self.staged = Path(job.model), Path(job.staged)
+        self.tokenizer = SpanTokenizer.from_folder(self.folder)
+
+    def carry_out(self, trained: torch.Tensor, base_before: str) -> tuple[Proof, tuple[Score, ...]]:
+        from .load import load_base
+        from .proof import prove
+
+        tuner: Tuner = resolve_target(self.plan.part("method").target)()
+        rows = load_rows(self.files.encoded / "train.safetensors")
+        gc.collect()
+        base = load_base(self.plan.load, self.folder, self.plan.device).model
+        scores: list[Score] = []
+
+        def score_base(model: Any) -> None:
+            scores.extend(self._scores(model, "before"))
+
+        device = self.plan.device
+        tuned, proof = prove(trained, base, base_before, tuner, self.staged, rows, device, score_base)
+        return proof, (*scores, *self._scores(tuned, "after"))
+
+    def _scores(self, model: Any, moment: Literal["before", "after"]) -> list[Score]:
+        from .evaluation import evaluate
+
+        count = len(self.plan.evaluations) * len(self.plan.all_parts("evaluator"))
+        done = count * (moment == "after")
+
+        def progress(what: str) -> None:
+            nonlocal done
+            self.events.progress(f"score {what}", done, 2 * count)
+            done += 1
+
+        return evaluate(
+            self.plan, self.files.run, model, self.plan.device, self.template, self.tokenizer, moment,
+            self.events.checkpoint, progress,
+        )  # fmt: skip
+
+
+def _outcome(
+    plan: Plan, job: TrainJob, training: Training, proof: Proof, scores: tuple[Score, ...], total: float
+) -> Outcome:
+    return Outcome(
+        run=job.run,
+        plan_hash=plan.hash,
+        first_loss=training.losses[0],
+        losses=training.losses,
+        validation=training.validation,
+        tokens=training.tokens,
+        seconds=training.seconds,
+        tokens_per_second=training.tokens / training.seconds,
+        total_seconds=total,
+        encoding=training.encoding,
+        effective=training.effective,
+        proof=proof,
+        scores=scores,
+        staged=job.staged,
+        digest=content_digest(Path(job.staged)),
+        memory=training.memory,
+    )

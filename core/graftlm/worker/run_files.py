@@ -1,0 +1,49 @@
+"""The files of a run that its jobs hand on to each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graftlm.contracts.job import TrainJob
+from graftlm.contracts.outcome import Training
+from graftlm.contracts.plan import Plan
+from graftlm.contracts.serial import from_json
+
+if TYPE_CHECKING:
+    import torch
+
+
+class RunFiles:
+    """``initial`` holds the adapter's first weights, by the names of the parameters; ``base_digest`` that of the base
+    they were made for. ``training`` is what training gave.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.encoded, self.scratch = run / "encoded", run / "scratch"
+        self.initial = run / "initial" / "adapter.safetensors"
+        self.base_digest = run / "initial" / "base.sha256"
+        self.training = run / "training.json"
+        self._logits = run / "scratch" / "trained.safetensors"
+
+    def plan(self) -> Plan:
+        return from_json((self.run / "plan.json").read_bytes(), Plan, "the plan")
+
+    def job(self) -> TrainJob:
+        return from_json((self.run / "job.json").read_bytes(), TrainJob, "the job")
+
+    def trained(self) -> Training:
+        return from_json(self.training.read_bytes(), Training, "what training gave")
+
+    def keep_trained(self, logits: torch.Tensor) -> None:
+        """``float32[tokens, vocabulary]`` of the model that was trained, for the proof."""
+        from safetensors.torch import save_file
+
+        save_file({"logits": logits.contiguous()}, self._logits)
+
+    def trained_logits(self) -> torch.Tensor:
+        from safetensors.torch import load_file
+
+        logits: torch.Tensor = load_file(self._logits)["logits"]
+        return logits

@@ -1,0 +1,66 @@
+"""The environments of every backend, made from nothing once a session, and a CLI that uses them.
+
+``GRAFTLM_TEST_ENVIRONMENTS=FOLDER`` keeps them there, and takes those that are there already.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+THIRD_PARTY = (ROOT / "contrib" / "graftlm-llamafactory", ROOT / "tests" / "plugin_pkg")
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The third-party distributions, as pip installs them, in a folder of their own."""
+    site = tmp_path_factory.mktemp("third-party")
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
+    for folder in THIRD_PARTY:
+        source = site.parent / f"{folder.name}-source"
+        shutil.copytree(folder, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+        command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return site
+
+
+@pytest.fixture(scope="session")
+def run(installed: Path, _home: Path) -> Cli:
+    """``run("train", …)``: the CLI as a process of its own, where the third parties are installed."""
+
+    def call(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "GRAFTLM_HOME": str(_home), "PYTHONPATH": str(installed), **variables}
+        command = [sys.executable, "-m", "graftlm", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    kept = os.environ.get("GRAFTLM_TEST_ENVIRONMENTS")
+    return Path(kept).resolve() if kept else tmp_path_factory.mktemp("environments")
+
+
+@pytest.fixture(scope="session")
+def environments(run: Cli, _home: Path) -> Path:
+    """The home in which every declared environment is made; what it took is printed (``pytest -s`` shows it)."""
+    states = json.loads(run("envs", "list", "--json").stdout)
+    assert {state["name"] for state in states} >= {"trl", "unsloth", "llamafactory"}
+    for state in states:
+        started = time.perf_counter()
+        done = run("envs", "create", state["name"])
+        assert done.returncode == 0, done.stderr
+        print(f"{done.stdout.splitlines()[-1]} ({time.perf_counter() - started:.0f} s)")
+    return _home
