@@ -16,7 +16,7 @@ GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
 SMALL := hatchling editables pytest hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-environments test-gpu lint format bench bench-gpu wheels clean
+.PHONY: help demo test test-all test-environments test-gpu lint format bench bench-gpu parity wheels wheels-environments clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,7 @@ demo: $(INSTALLED) ## Teach a tiny model something new, and see what it cost (ab
 
 test: $(INSTALLED) ## The tests (some minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu and not environments'
+	cd contrib/graftlm-llamafactory && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q -n 2
 
 test-all: $(INSTALLED) ## The tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not environments'
@@ -65,12 +66,22 @@ bench: $(INSTALLED) ## Start-up, encoding against datasets.map, training against
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/memory.py
 
+parity: $(INSTALLED) ## The same plan on every backend whose environment is made, compared with peft
+	$(BIN)/python benchmarks/parity.py
+
 bench-gpu: $(GPU_INSTALLED) ## The training benchmark on a GPU, with the torch that is installed
 	$(GPU_BIN)/python benchmarks/training.py --device cuda
+	$(GPU_BIN)/python benchmarks/parity.py --device cuda
 
 wheels: ## Small wheels for a GPU machine without network (GPU_PYTHON=3.12); torch and transformers are there already
 	$(PYTHON) -m pip download --quiet -d wheels -c constraints.txt --only-binary=:all: --python-version $(GPU_PYTHON) \
 		$(SMALL) matplotlib msgspec click pluggy platformdirs pyyaml psutil
+
+wheels-environments: $(INSTALLED) ## Wheels of the environments that are made here, for a machine without network (torch is there)
+	for name in trl unsloth; do \
+		$(BIN)/graftlm envs show $$name --lock | grep -vE '^(graftlm|torch|pip|setuptools)' > wheels-$$name.txt && \
+		$(PYTHON) -m pip download --quiet -d wheels --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) \
+			-r wheels-$$name.txt && rm wheels-$$name.txt; done
 
 clean: ## Remove the environment and what the tools leave
 	rm -rf $(VENV) .venv-gpu wheels .home .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

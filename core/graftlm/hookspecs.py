@@ -128,6 +128,8 @@ def graftlm_backends() -> Iterable[Backend | BackendPreset]:  # type: ignore[emp
     >>> @hookimpl
     ... def graftlm_backends():
     ...     yield Backend(name="acme", summary="the ACME trainer", target="acme.training:Acme")
+    ...     yield Backend(name="acme-2", summary="the next ACME trainer", target="acme.training:Acme2",
+    ...         environment=Environment(name="acme-2", requirements=("acme-trainer>=2",), download_mb=40))
     ...     yield BackendPreset(name="acme-fast", summary="acme with fused-loss", backend="acme",
     ...         accelerators=("sdpa", "fused-loss"))
     """
@@ -157,4 +159,5 @@ def graftlm_commands() -> Iterable[Command]:  # type: ignore[empty-body]
     >>> @hookimpl
     ... def graftlm_commands():
     ...     yield Command(name="acme", summary="Talk to ACME", target="acme.cli:main")
+    ...     yield Command(name="import-acme", group="config", summary="Read ACME's files", target="acme.cli:read")
     """

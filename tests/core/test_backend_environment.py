@@ -7,26 +7,30 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Said, alpaca_rows
-from env_pkg.workshop import EXAMPLE, OFFLINE, ROOT, install, pip, pip_offline, wheelhouse, words
+from env_pkg.workshop import EXAMPLE, install, install_graftlm_and_example, pip_offline, wheelhouse, words
 
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.errors import PluginError, RunError
 from graftlm.environments import probing
 from graftlm.environments.declared import find
+from graftlm.environments.interpreter import BASE, Interpreter
 from graftlm.environments.manifest import Manifest, read_manifest
 from graftlm.environments.places import folder_of
 from graftlm.environments.state import state_of
 from graftlm.planning.resolve import resolve
 from graftlm.running.answer import answer
 from graftlm.running.train import Trained, carry_out
+from graftlm.running.worker_process import OnEvent
 from graftlm.source import code_digest
 from graftlm.testing.in_process import start_in_process
+from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import registry
 
 NAME = "env-example"
@@ -43,9 +47,8 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.site, self.home, self.rows = folder / "site", folder / "home", folder / "rows.jsonl"
         self.wheels = wheelhouse(folder / "wheels")
-        pip("wheel", *OFFLINE, "--no-build-isolation", "-w", folder / "built", ROOT, EXAMPLE)
-        for built in (folder / "built").iterdir():
-            install(built, self.site)
+        install_graftlm_and_example(self.site)
+        self.jobs: list[tuple[str, str]] = []
         self.rows.write_text("".join(json.dumps(row) + "\n" for row in alpaca_rows(20)), encoding="utf-8")
 
     @property
@@ -60,9 +63,14 @@ class World:
         return found
 
     def train(self, **settings: Any) -> Trained:
-        """Only what runs in the environment is a process of its own."""
+        """Only what runs in the environment is a process of its own; ``jobs`` tells where each ran."""
+        self.jobs.clear()
         config = RunConfig(data=str(self.rows), **{**SETTINGS, **settings})
-        return carry_out(resolve(config, registry()), registry(), lambda event: None, start=start_in_process)
+        return carry_out(resolve(config, registry()), registry(), lambda event: None, start=self.start)
+
+    def start(self, job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = BASE) -> Mapping[str, Any]:
+        self.jobs.append((job, at.environment))
+        return start_in_process(job, folder, on_event, at=at)
 
 
 def _entered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +83,7 @@ def _entered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def _world(tmp_path_factory: pytest.TempPathFactory, _probed: Path) -> World:
+def base(tmp_path_factory: pytest.TempPathFactory, _probed: Path) -> World:
     world = World(tmp_path_factory.mktemp("world"))
     world.home.mkdir()
     (world.home / "probes").symlink_to(_probed / "probes")
@@ -85,45 +93,52 @@ def _world(tmp_path_factory: pytest.TempPathFactory, _probed: Path) -> World:
 
 
 @pytest.fixture(scope="module")
-def created(_world: World) -> subprocess.CompletedProcess[str]:
+def created(base: World) -> subprocess.CompletedProcess[str]:
     """``graftlm envs create``, as a stranger gives it."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        pip_offline(monkeypatch, _world.wheels)
+        pip_offline(monkeypatch, base.wheels)
         command = [sys.executable, "-m", "graftlm", "envs", "create", NAME]
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=_world.environ)
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=base.environ)
 
 
 @pytest.fixture
-def home(_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(base: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The world's, for ``run``."""
-    _entered(_world, monkeypatch)
-    yield _world.home
+    _entered(base, monkeypatch)
+    yield base.home
     sys.modules.pop("graftlm_env_example", None)
 
 
 @pytest.fixture
-def world(_world: World, home: Path, created: subprocess.CompletedProcess[str]) -> World:
+def world(base: World, home: Path, created: subprocess.CompletedProcess[str]) -> World:
     """With the environment made."""
     assert created.returncode == 0, created.stdout + created.stderr
-    return _world
+    return base
+
+
+@dataclass(frozen=True)
+class Skilled:
+    """The run that trained ``skill`` in the environment, and where each of its jobs ran."""
+
+    trained: Trained
+    jobs: tuple[tuple[str, str], ...]
 
 
 @pytest.fixture(scope="module")
-def trained(_world: World, created: subprocess.CompletedProcess[str]) -> Iterator[Trained]:
-    """The adapter ``skill``, trained in the environment."""
+def skilled(base: World, created: subprocess.CompletedProcess[str]) -> Iterator[Skilled]:
     assert created.returncode == 0, created.stdout + created.stderr
     with pytest.MonkeyPatch.context() as monkeypatch:
-        _entered(_world, monkeypatch)
-        yield _world.train(backend=NAME, name="skill")
+        _entered(base, monkeypatch)
+        yield Skilled(base.train(backend=NAME, name="skill"), tuple(base.jobs))
     sys.modules.pop("graftlm_env_example", None)
     registry.cache_clear()
 
 
 def test_without_the_environment_a_run_says_how_to_make_it(
-    _world: World, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    base: World, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRAFTLM_HOME", str(tmp_path / "empty"))
-    said = run("train", _world.rows, "--model", "tiny-mistral", "--backend", NAME, "--device", "cpu")
+    said = run("train", base.rows, "--model", "tiny-mistral", "--backend", NAME, "--device", "cpu")
     assert (said.code, said.out) == (2, "")
     assert words(said.err).strip().removeprefix("Error: ") == (
         "backend env-example: runs in an environment of its own, which is not made yet "
@@ -183,8 +198,8 @@ def test_a_plan_names_environment_and_lock(world: World, run: Run) -> None:
     assert f"lock {world.manifest.lock}" in words(run(*asked).out)
 
 
-def test_it_trains_there_what_peft_trains_here(world: World, trained: Trained) -> None:
-    outcome = trained.outcome
+def test_it_trains_there_what_peft_trains_here(world: World, skilled: Skilled) -> None:
+    trained, outcome = skilled.trained, skilled.trained.outcome
     here = world.train(backend="peft", name="same")
     assert len(outcome.losses) == 5
     assert outcome.losses == pytest.approx(here.outcome.losses, abs=1e-5)
@@ -198,22 +213,14 @@ def test_it_trains_there_what_peft_trains_here(world: World, trained: Trained) -
     assert "Traceback" not in log
     kept = {path.name for path in trained.run.iterdir()}
     assert not kept & {"data", "encoded", "initial", "scratch"}
-    assert not list((world.home / "adapters").glob(".*")), "nothing staged is left"
+    assert list((world.home / "store" / "staging").iterdir()) == [], "nothing staged is left"
 
 
-def test_three_jobs_run(world: World) -> None:
-    jobs: list[tuple[str, str]] = []
-
-    def start(job: str, folder: Path, on_event: Any, /, at: Any = probing.BASE) -> Any:
-        jobs.append((job, at.environment))
-        return start_in_process(job, folder, on_event, at=at)
-
-    config = RunConfig(data=str(world.rows), **{**SETTINGS, "backend": NAME, "max_steps": 1, "name": "jobs"})
-    carry_out(resolve(config, registry()), registry(), lambda event: None, start=start)
-    assert [job for job in jobs if job[0] != "encode"] == [("initial", ""), ("train", NAME), ("prove", "")]
+def test_the_environment_trains_and_does_no_more(skilled: Skilled) -> None:
+    assert [job for job in skilled.jobs if job[0] != "encode"] == [("initial", ""), ("train", NAME), ("prove", "")]
 
 
-def test_generate_answers_with_the_adapter(world: World, trained: Trained) -> None:
+def test_generate_answers_with_the_adapter(world: World, skilled: Skilled) -> None:
     (said,) = answer("skill", ["Name the colour."], registry(), lambda event: None, 3, start=start_in_process)
     assert isinstance(said, str)
 
@@ -239,7 +246,7 @@ def test_a_worker_that_dies_there(death: str, world: World) -> None:
     assert log.read_text(encoding="utf-8").splitlines()[-1] == last
     assert 1 <= len(tail) <= 5
     assert tail[-1] == f"  | {last}"
-    assert not list((world.home / "adapters").glob("never*")), "nothing is published"
+    assert "never" not in open_store().names(), "nothing is published"
 
 
 def test_a_plugin_that_was_installed_again_makes_it_stale(
@@ -269,12 +276,12 @@ def test_a_plugin_that_was_installed_again_makes_it_stale(
 
 
 def test_rm_removes_it_and_leaves_its_adapters(
-    world: World, trained: Trained, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    world: World, skilled: Skilled, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a home with the same files: other tests need this one."""
     import torch
 
-    for kept in ("envs", "adapters"):
+    for kept in ("envs", "store"):
         shutil.copytree(world.home / kept, tmp_path / kept, symlinks=True, copy_function=os.link)
     monkeypatch.setenv("GRAFTLM_HOME", str(tmp_path))
     removed = run("envs", "rm", NAME)

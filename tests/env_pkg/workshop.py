@@ -8,13 +8,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from graftlm.contracts.specs import Backend, Environment
 from graftlm.environments.declared import Declared
 from graftlm.environments.manifest import Manifest
 from graftlm.environments.overriding import canonical
 from graftlm.environments.repacking import repacked, write_wheel
+from graftlm_registry.plugins import Registry
 
 EXAMPLE = Path(__file__).resolve().parent
 ROOT = EXAMPLE.parents[1]
@@ -35,16 +37,30 @@ def install(source: Path, site: Path) -> None:
     pip("install", *OFFLINE, "--no-build-isolation", "--no-compile", "--upgrade", "--target", site, source)
 
 
+def install_graftlm_and_example(site: Path) -> None:
+    """As from an index: not editable, which would have pip build it again in each environment."""
+    built = site.with_name("built")
+    pip("wheel", *OFFLINE, "--no-build-isolation", "-w", built, ROOT, EXAMPLE)
+    for one in built.iterdir():
+        install(one, site)
+
+
+def knowing(*backends: Backend) -> Registry:
+    """A registry of backends, whose plugins are of no distribution."""
+    return cast(Registry, SimpleNamespace(all=lambda kind: backends, plugins=()))
+
+
 def installed_in(site: Path, name: str) -> Distribution:
     (found,) = Distribution.discover(name=name, path=[str(site)])
     return found
 
 
 def wheel(folder: Path, name: str, *, requires: Sequence[str] = (), files: Mapping[str, bytes] | None = None) -> Path:
-    """A wheel of release 1.0 that holds a module, or these files."""
+    """A wheel of release 1.0, with an extra ``fast``, that holds a module or these files."""
     module = name.replace("-", "_")
     info = f"{module}-1.0.dist-info"
-    metadata = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0", *(f"Requires-Dist: {r}" for r in requires)]
+    metadata = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0", "Provides-Extra: fast"]
+    metadata += [f"Requires-Dist: {line}" for line in requires]
     contents = {
         **(files if files is not None else {f"{module}.py": b'GREETING = "hello"\n'}),
         f"{info}/METADATA": "\n".join([*metadata, "", "Requires-Dist: words of the description", ""]).encode(),
@@ -91,11 +107,11 @@ def backend(name: str, own: Environment) -> Backend:
     return Backend(name=name, summary="for a test", target="nowhere:Nothing", environment=own)
 
 
-def made(declared: Declared, sources: Mapping[str, str], **changes: Any) -> Manifest:
+def made(declared: Declared, **changes: Any) -> Manifest:
     """The manifest of an environment of which nothing else is there."""
     given: dict[str, Any] = {
         "name": declared.environment.name, "python": sys.executable, "declaration": declared.digest,
-        "sources": sources, "packages": {"one": "1.0"}, "torch": "shared", "installer": "pip",
+        "sources": {}, "packages": {"one": "1.0"}, "torch": "shared", "installer": "pip",
         "created": "2026-11-22T20:00:00+00:00", "seconds": 3.0, "bytes": 4_000_000,
     }  # fmt: skip
     return Manifest(**{**given, **changes})

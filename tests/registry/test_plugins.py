@@ -93,7 +93,7 @@ def test_a_misspelt_choice_is_a_sentence_with_a_suggestion(
 
 
 def test_a_choice_that_is_near_to_nothing_is_not_guessed_at(built_in: Registry) -> None:
-    with pytest.raises(PluginError, match=r"unknown backend 'zzz'\. Available: peft, "):
+    with pytest.raises(PluginError, match=r"unknown backend 'zzz'\. Available: .*peft, "):
         built_in.find("backend", "zzz")
 
 

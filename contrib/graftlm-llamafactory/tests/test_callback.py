@@ -55,16 +55,11 @@ class Context:
         self.said.append(fields)
 
 
-class Adapted:
-    def __init__(self) -> None:
-        self.peft_config = {"default": SimpleNamespace(base_model_name_or_path="/somebody/s/folder")}
-
-
-class Whole(Adapted):
+class Whole:
     def forward(self, input_ids: Any, **kwargs: Any) -> None: ...
 
 
-class Own(Adapted):
+class Own:
     def forward(self, input_ids: Any) -> None: ...
 
 
@@ -85,7 +80,6 @@ def test_the_model_is_handed_over_and_then_the_clock_starts() -> None:
     context, model = Context(), Whole()
     reporting(context).on_train_begin(Arguments(), state(0), None, model=model)
     assert context.said == [("loaded", model), "start"]
-    assert model.peft_config["default"].base_model_name_or_path == "tiny-mistral"
 
 
 def test_a_model_whose_loss_would_weigh_micro_batches_alike_is_refused() -> None:

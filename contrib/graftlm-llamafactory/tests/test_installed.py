@@ -33,8 +33,9 @@ def graftlm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subproces
 def test_the_backend_is_listed(graftlm: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     listed = graftlm("plugins", "list")
     assert listed.returncode == 0, listed.stderr
-    (line,) = (line for line in listed.stdout.splitlines() if "LLaMA-Factory's own training" in line)
-    assert "llamafactory" in line
+    (line,) = (line for line in listed.stdout.splitlines() if line.split()[:2] == ["backend", "llamafactory"])
+    assert "graftlm-llamafactory" in line
+    assert "run: graftlm envs create llamafactory" in " ".join(listed.stdout.split())
 
 
 def test_the_command_is_in_its_group(graftlm: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:

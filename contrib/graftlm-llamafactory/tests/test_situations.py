@@ -52,6 +52,7 @@ def test_it_takes_part(other: dict[str, Any]) -> None:
         ({"method_options": {**PLAIN, "init_lora_weights": "olora"}}, "init_lora_weights=olora"),
         ({"method_options": {**PLAIN, "rank_pattern": {"q_proj": 4}}}, "no rank_pattern"),
         ({"method_options": {**PLAIN, "bias": "all"}}, "no bias"),
+        ({"attention": "flex_attention"}, "no flex_attention attention here"),
         ({"dtype": "fp16"}, "without scaling gradients"),
         ({"device": "mps"}, "not tried on mps"),
         ({"probe": Probe(python="3.11", versions={}, devices=(Device(type="cpu"), Device(type="mps")))}, "Mac"),

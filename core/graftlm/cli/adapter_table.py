@@ -57,6 +57,7 @@ def record_text(record: AdapterRecord, path: Path) -> str:
         ("training", f"{h['steps']} steps of {h['batch_size']} ({h['epochs']:g} epochs), seed {h['seed']}"),
         ("learning rate", f"{h['learning_rate']:g}, {h['schedule']}"),
         ("loss", loss),
+        *([("environment", record.environment)] if record.environment else []),
         ("effective", f"{ran}, {effective.adapted_layers} layers adapted"),
         *(
             [("code of others", ", ".join(f"{w} ({n})" for w, n in effective.patched.items()))]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from graftlm.contracts.situation import Probe
 
 
 @click.command()
@@ -26,15 +29,15 @@ def doctor(as_json: bool) -> None:
 
 def examination() -> dict[str, dict[str, Any]]:
     """What was found, by heading. Nothing here fails because something is broken: that is what is looked for."""
-    from graftlm.planning.requirements import missing
+    from graftlm.planning.requirements import missing, unmet_devices
     from graftlm_registry.plugins import registry
 
-    known = registry()
-    lacking = {
-        f"{spec.kind} {spec.name}": "; ".join(missing(spec.requires))
-        for _, spec in known.contributions()
-        if not spec.unavailable and not getattr(spec, "environment", None) and missing(spec.requires)
-    }
+    known, (probe, no_probe) = registry(), _probed()
+    lacking = {}
+    for _, spec in known.contributions():
+        why = missing(spec.requires) + (unmet_devices(spec.requires, probe) if probe else [])
+        if why and not spec.unavailable and not getattr(spec, "environment", None):
+            lacking[f"{spec.kind} {spec.name}"] = "; ".join(why)
     strangers = {
         p.name: f"{p.distribution} {p.version}: {p.problem or ', '.join(f'{s.kind} {s.name}' for s in p.specs)}"
         for p in known.plugins
@@ -43,7 +46,7 @@ def examination() -> dict[str, dict[str, Any]]:
     return {
         "graftlm": _graftlm(),
         "packages": _packages(),
-        "devices": _devices(),
+        "devices": _devices(probe, no_probe),
         "environments": _environments(),
         "plugins of others": strangers,
         "plugins that cannot be used here": lacking,
@@ -76,22 +79,26 @@ def _packages() -> dict[str, str]:
     return {name: found.get(name, "not installed") for name in WATCHED}
 
 
-def _devices() -> dict[str, str]:
-    import shutil
-    import subprocess
-
+def _probed() -> tuple[Probe | None, str]:
+    """What a worker says of this machine now, or why it says nothing."""
     from graftlm.contracts.errors import GraftlmError
     from graftlm.environments.interpreter import BASE
     from graftlm.environments.probing import ask
 
+    try:
+        return ask(BASE), ""
+    except GraftlmError as error:
+        return None, str(error)
+
+
+def _devices(probe: Probe | None, no_probe: str) -> dict[str, str]:
+    import shutil
+    import subprocess
+
     from .tables import size
 
-    try:
-        probe = ask(BASE)
-    except GraftlmError as error:
-        found = {"probe": str(error)}
-    else:
-        found = {}
+    found = {"probe": no_probe} if no_probe else {}
+    if probe is not None:
         for number, device in enumerate(probe.devices):
             capability = device.compute_capability
             more = f", compute capability {capability[0]}.{capability[1]}" if capability else ""

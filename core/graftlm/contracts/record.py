@@ -31,7 +31,8 @@ class BaseModel:
 class AdapterRecord:
     """``digest`` names the stored files; ``created`` is UTC in ISO 8601. ``load`` is how the base is loaded again.
 
-    ``parents`` are the adapters that it goes on from.
+    ``parents`` are the adapters that it goes on from. ``environment`` is that of the backend and the digest of what was
+    installed there, as ``name lock``, or empty.
     """
 
     name: str
@@ -60,6 +61,7 @@ class AdapterRecord:
     graftlm: str
     parents: tuple[str, ...] = ()
     thinking: bool = False
+    environment: str = ""
 
     @property
     def reference(self) -> str:

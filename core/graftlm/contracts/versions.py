@@ -13,6 +13,7 @@ WATCHED = (
     "unsloth",
     "unsloth_zoo",
     "flash-attn",
+    "flash-attn-3",
     "liger-kernel",
     "kernels",
     "tokenizers",

@@ -210,9 +210,9 @@ class _Making:
     def _overridden(self, requirements: list[str]) -> list[str]:
         """Requirement lines in which those that an override may concern are wheels of their own."""
         overrides = self.declared.environment.overrides
-        if not overrides:
-            return requirements
         named = [line for line in self.declared.environment.requirements if "==" in line]
+        if not overrides or not named:
+            return requirements
         command = [str(self.python), "-m", "pip", "download", "--no-deps", "--no-input", "--progress-bar", "off"]
         self._run(
             [*command, "--disable-pip-version-check", "-d", str(self.wheels), *named], "a package is not to be had"

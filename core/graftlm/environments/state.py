@@ -30,17 +30,20 @@ class State:
         return self.declared.environment.name
 
     @property
-    def problem(self) -> str:
-        """What keeps a run from it, with the line that mends it; empty where nothing does."""
-        if self.kind == "ready":
-            return ""
+    def told(self) -> str:
+        """What it is instead of ready, with the line that mends it; empty where it is ready."""
         what = {
-            "not made": "which is not made yet",
-            "half made": "and making it was cut short",
-            "stale": f"which is stale: {self.why}",
+            "ready": "",
+            "not made": "is not made yet",
+            "half made": "is half made: making it was cut short",
+            "stale": f"is stale: {self.why}",
         }[self.kind]
-        how = how_to_make(self.name, self.declared.environment.download_mb)
-        return f"runs in an environment of its own, {what} ({how})"
+        return what and f"{what} ({how_to_make(self.name, self.declared.environment.download_mb)})"
+
+    @property
+    def problem(self) -> str:
+        """What keeps a run from it; empty where nothing does."""
+        return self.told and f"runs in an environment of its own, which {self.told}"
 
     def interpreter(self) -> Interpreter:
         """Of an environment that is ready."""

@@ -211,4 +211,5 @@ def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         graftlm=__version__,
         parents=(plan.method.parent,) if plan.method.parent else (),
         thinking=plan.encoding.thinking,
+        environment=f"{plan.environment} {plan.lock}".strip(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -13,6 +13,7 @@ import torch
 
 from graftlm.contracts.outcome import MemoryUse
 from graftlm.contracts.spec import Spec
+from graftlm.contracts.specs import Backend
 
 UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in a unit of ``ru_maxrss``."""
@@ -23,9 +24,8 @@ class MemoryMeter:
 
     def __init__(self, device: str, specs: Iterable[Spec]) -> None:
         self._device = device
-        for requirement in (requirement for spec in specs for requirement in spec.requires):
-            module = requirement.distribution.replace("-", "_")
-            if module and find_spec(module) is not None:
+        for module in _modules(specs):
+            if find_spec(module) is not None:
                 import_module(module)
         self._imports = psutil.Process().memory_info().rss
         if device == "cuda":
@@ -40,3 +40,10 @@ class MemoryMeter:
             device_peak=torch.cuda.max_memory_allocated() if cuda else 0,
             device_reserved=torch.cuda.max_memory_reserved() if cuda else 0,
         )
+
+
+def _modules(specs: Iterable[Spec]) -> Iterator[str]:
+    for spec in specs:
+        yield from (r.distribution.replace("-", "_") for r in spec.requires if r.distribution)
+        if isinstance(spec, Backend) and spec.environment is not None:
+            yield from spec.environment.imports

@@ -42,6 +42,11 @@ def _of_device(attention: str, situation: Situation) -> list[str]:
         found.append(
             f"computes on a GPU, and the run is on {situation.device}: say --device cuda, or --accelerator sdpa"
         )
+    if attention == "flash_attention_3" and "flash-attn-3" not in situation.probe.versions:
+        found.append(
+            "needs flash-attn-3, which is not installed, and which pip knows no release of: build it from the folder "
+            "hopper of FlashAttention's sources, or say --accelerator flash-attn"
+        )
     newest = max((c for c in capabilities if c), default=(0, 0))
     if attention == "flash_attention_3" and newest[0] > NEWEST_FOR_3:
         found.append(
@@ -133,16 +138,13 @@ def graftlm_accelerators() -> Iterable[Accelerator]:
     )
     yield Accelerator(
         name="flash-attn-3",
-        summary="FlashAttention 3 over packed samples, for Hopper GPUs",
+        summary="FlashAttention 3 over packed samples, for Hopper GPUs, built from source",
         claims=("attention",),
         attention="flash_attention_3",
         packs=True,
         patches={"load": "graftlm_plugins.accelerators.flash_attn:Package"},
         supports=partial(supports, "flash_attention_3"),
-        requires=(
-            Requirement(distribution="flash-attn-3", minimum="3"),
-            Requirement(device="cuda", compute_capability=(9, 0)),
-        ),
+        requires=(Requirement(device="cuda", compute_capability=(9, 0)),),  # no line of pip's would bring the package
     )
 
 

@@ -43,7 +43,7 @@ class ExampleTrainer:
                 trained = labels != -100
                 loss = torch.nn.functional.cross_entropy(logits[trained], labels[trained], reduction="sum")
                 (loss / step.trained).backward()
-                total += float(loss) / step.trained
+                total += loss.item() / step.trained
             norm = float(torch.nn.utils.clip_grad_norm_(adapted, training.max_grad_norm))
             optimizer.step()
             optimizer.zero_grad()
@@ -60,12 +60,12 @@ class Killed(ExampleTrainer):
 
 
 class Lacking(ExampleTrainer):
-    def train(self, context: TrainingContext) -> None:
+    def prepare(self, plan: Plan, scratch: Path) -> None:
         import env_example_absent  # noqa: F401
 
 
 class Leaving(ExampleTrainer):
-    def train(self, context: TrainingContext) -> None:
+    def prepare(self, plan: Plan, scratch: Path) -> None:
         print("the last words of a worker", flush=True)
         os._exit(3)
 

@@ -150,7 +150,7 @@ def test_whole_documents_are_packed_so_too(data: Path, backend: str, tmp_path: P
     """Their first token is a label, which in a row belongs to nobody."""
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(json.dumps({"text": f"{i} and {'so ' * (i % 6)}on"}) + "\n" for i in range(40)))
-    same_runs(texts, model="tiny-mistral", backend=backend, max_steps=6)
+    same_runs(texts, model="tiny-qwen", backend=backend, max_steps=6)
 
 
 def test_a_backend_that_cannot_pack_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

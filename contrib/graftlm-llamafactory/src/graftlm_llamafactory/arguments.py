@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graftlm.api import RunError
-
 if TYPE_CHECKING:
     from graftlm.api import Plan
 
@@ -26,8 +24,6 @@ def arguments(plan: Plan, model: Path, rows: Path, out: Path) -> dict[str, Any]:
     ``template`` and ``dataset`` must be there, and are not looked at where the rows are ready-made.
     """
     training, method, load = plan.training, plan.method, plan.load
-    if load.attention not in ATTENTION:
-        raise RunError(f"LLaMA-Factory has no {load.attention} attention: choose --accelerator sdpa")
     options = method.options
     return {
         "model_name_or_path": str(model),

@@ -28,8 +28,6 @@ def reporting(context: TrainingContext) -> Any:
                     "LLaMA-Factory would weigh the micro-batches of this model alike, however many trained tokens "
                     "they hold: give a --micro-batch that is the --batch-size"
                 )
-            for config in model.peft_config.values():  # it was loaded from a folder of the run's
-                config.base_model_name_or_path = context.plan.load.name
             context.loaded(model)
             context.start()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .arguments import ATTENTION
+
 if TYPE_CHECKING:
     from graftlm.api import Situation
 
@@ -22,7 +24,9 @@ OTHER = "choose --backend peft"
 
 def supports(situation: Situation) -> Sequence[str]:
     """Reasons against, each with what to do."""
-    return (*_method(situation), *_device(situation), *_model(situation), *_quantization(situation))
+    return (
+        *_method(situation), *_device(situation), *_model(situation), *_quantization(situation), *_attention(situation)
+    )  # fmt: skip
 
 
 def _method(situation: Situation) -> Iterable[str]:
@@ -67,6 +71,11 @@ def _quantization(situation: Situation) -> Iterable[str]:
         yield f"leaves linear layers unquantized that are of a class of the model's own: {OTHER}"
     elif situation.quantization_options.get("compute_dtype", "auto") not in ("auto", situation.dtype):
         yield "multiplies in the precision of the run: leave out quantization.compute_dtype"
+
+
+def _attention(situation: Situation) -> Iterable[str]:
+    if situation.attention not in ATTENTION:
+        yield f"has no {situation.attention} attention here: choose --accelerator sdpa or eager, or {OTHER}"
 
 
 def notes(situation: Situation) -> Sequence[str]:

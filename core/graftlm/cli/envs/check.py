@@ -17,9 +17,7 @@ def check(name: str) -> None:
 
     state = state_of(find(name, registry()), registry())
     if state.kind != "ready":
-        raise PluginError(f"environment '{name}' {state.problem}")
+        raise PluginError(f"environment '{name}' {state.told}")
     prove(state.interpreter(), state.declared.environment.imports)
-    click.echo(
-        f"{name} is sound: a worker starts there with this graftlm, and imports "
-        f"{', '.join(state.declared.environment.imports)}"
-    )
+    imported = ", ".join(state.declared.environment.imports) or "what it needs"
+    click.echo(f"{name} is sound: a worker starts there with this graftlm, and imports {imported}")

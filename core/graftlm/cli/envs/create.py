@@ -61,6 +61,8 @@ class Narrator:
         if found:
             self._loaded += float(found[2]) * {"kB": 0.001, "MB": 1, "GB": 1000}[found[3]]
             line = f"downloading {found[1].rpartition('/')[2]}, {self._loaded:.0f} MB so far"
+        elif line.startswith(("Resolved", "Prepared", "Installed")):  # uv's
+            line = line[0].lower() + line[1:]
         elif line.startswith("Installing collected"):
             line = "installing"
         elif line.startswith("Collecting") or line.startswith("Using cached"):

@@ -11,6 +11,7 @@ import click
 @click.argument("name")
 def rm(name: str) -> None:
     """Remove an environment. Adapters that were trained in it stay."""
+    from graftlm.cli.tables import size
     from graftlm.contracts.errors import PluginError
     from graftlm.environments.creation import alone
     from graftlm.environments.declared import declared
@@ -30,4 +31,4 @@ def rm(name: str) -> None:
         forget(name)  # from here on nobody takes it for a whole one
         shutil.rmtree(folder)
     (home() / "envs" / f"{name}.log").unlink(missing_ok=True)
-    click.echo(f"removed {name}" + (f", {manifest.bytes / 1e6:,.0f} MB" if manifest else ""))
+    click.echo(f"removed {name}" + (f", {size(manifest.bytes)}" if manifest else ""))

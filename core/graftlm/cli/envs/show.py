@@ -23,7 +23,7 @@ def show(name: str, as_json: bool, lock: bool) -> None:
     environment, made = state.declared.environment, state.manifest
     if lock:
         if made is None:
-            raise PluginError(f"environment '{name}' is {state.kind} (run: graftlm envs create {name})")
+            raise PluginError(f"environment '{name}' {state.told}")
         click.echo("\n".join(f"{package}=={version}" for package, version in made.packages.items()))
         return
     if as_json:
