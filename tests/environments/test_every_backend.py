@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -87,7 +88,10 @@ def test_ctrl_c_reaches_it(backend: str, environments: Path, installed: Path) ->
         "--name", f"stopped-{backend}", "--max-steps", "100000", "--no-retention",
     ]  # fmt: skip
     before = {run.name for run in (environments / "runs").glob("*")}
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
+    )  # fmt: skip
     log = _metrics(environments, before, process)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)

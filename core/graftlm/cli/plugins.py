@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from graftlm.contracts.spec import Spec
+    from graftlm.contracts.spec import Requirement, Spec
     from graftlm.contracts.specs import Environment
 
 
@@ -61,12 +61,20 @@ def _problems(spec: Spec) -> list[str]:
         return [spec.unavailable]
     environment: Environment | None = getattr(spec, "environment", None)
     if environment is None:
-        return missing(spec.requires)
+        return missing((*spec.requires, *_of_preset(spec)))
     from graftlm.environments.places import how_to_make, manifest_of
 
     if manifest_of(environment.name).is_file():
         return []
     return [f"its environment is not made ({how_to_make(environment.name, environment.download_mb)})"]
+
+
+def _of_preset(spec: Spec) -> Iterator[Requirement]:
+    """What the accelerators of a preset require."""
+    from graftlm_registry.plugins import registry
+
+    names = getattr(spec, "accelerators", ())
+    return (r for _, found in registry().contributions("accelerator") if found.name in names for r in found.requires)
 
 
 def _availability(problems: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ class ExampleTrainer:
 class Killed(ExampleTrainer):
     """As by a machine that is out of memory."""
 
-    def train(self, context: TrainingContext) -> None:
+    def prepare(self, plan: Plan, scratch: Path) -> None:
         print("the last words of a worker", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,7 +1,9 @@
 """The base as LLaMA-Factory is to find it: the same files, with precision and RoPE written into the configuration.
 
 It loads a checkpoint in the precision that ``config.json`` names, and works out a RoPE factor of its own from the
-longest text; what the plan says is said in the file instead.
+longest text; what the plan says is said in the file instead. A tokenizer without an end or padding token gets new ones
+from it, which the base's embeddings may have no room for; ours names a token that is there, since rows are ids already
+and padding is masked.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from graftlm.api import LoadPlan, RopePlan
 
+TOKENIZER = ("tokenizer_config.json", "special_tokens_map.json")
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -20,7 +23,7 @@ def lay_out(source: Path, load: LoadPlan, folder: Path) -> Path:
     """Make ``folder`` of links to ``source``'s files and a ``config.json`` of its own; return it."""
     folder.mkdir(parents=True)
     for file in source.iterdir():
-        if file.name != "config.json":
+        if file.name not in ("config.json", *(TOKENIZER if not load.trust_remote_code else ())):
             (folder / file.name).symlink_to(file.resolve())
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
     config.pop("torch_dtype", None)  # the older name, which transformers still reads
@@ -28,8 +31,18 @@ def lay_out(source: Path, load: LoadPlan, folder: Path) -> Path:
     if load.rope is not None:
         config.update(_scaled(source, load.rope, load.trust_remote_code))
         config.pop("rope_scaling", None)
+    if not load.trust_remote_code:  # else its class comes with the checkpoint
+        (folder / TOKENIZER[0]).write_text(json.dumps(_tokenizer(source)), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
     return folder
+
+
+def _tokenizer(source: Path) -> dict[str, str]:
+    """The settings of a tokenizer whose end and padding are the first token of ``tokenizer.json``."""
+    from tokenizers import Tokenizer
+
+    first = Tokenizer.from_file(str(source / "tokenizer.json")).id_to_token(0)
+    return {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": first, "pad_token": first}
 
 
 def _scaled(source: Path, rope: RopePlan, trust_remote_code: bool) -> dict[str, Any]:

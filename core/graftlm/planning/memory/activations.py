@@ -148,7 +148,8 @@ def _mixers(cell: Cell) -> float:
 
 def _unfused(cell: Cell) -> bool:
     """Falcon hands a single key head to torch as it is, which no fused kernel takes; it knows no other attention."""
-    return cell.shape.kv_heads == 1 < cell.shape.heads and "flex_attention" not in cell.facts.attention_implementations
+    alone = cell.shape.kv_heads == 1 < cell.shape.heads and "flex_attention" not in cell.facts.attention_implementations
+    return alone and not cell.load.attention.startswith("flash_attention")
 
 
 def _scores(cell: Cell) -> int:
