@@ -45,7 +45,7 @@ test-all: $(INSTALLED) ## The tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not environments'
 
 test-environments: $(INSTALLED) ## Make every backend's environment from nothing, and train in each (a quarter of an hour)
-	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m environments -rs --durations=0 tests/environments
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m environments -rs --durations=0 tests/environments
 
 test-gpu: $(GPU_INSTALLED) ## The tests that need a GPU, with the torch that is installed
 	$(GPU_BIN)/python -m pytest -m gpu -rs
@@ -78,8 +78,8 @@ wheels: ## Small wheels for a GPU machine without network (GPU_PYTHON=3.12); tor
 		$(SMALL) matplotlib msgspec click pluggy platformdirs pyyaml psutil
 
 wheels-environments: $(INSTALLED) ## Wheels of the environments that are made here, for a machine without network (torch is there)
-	for name in trl unsloth; do \
-		$(BIN)/graftlm envs show $$name --lock | grep -vE '^(graftlm|torch|pip|setuptools)' > wheels-$$name.txt && \
+	set -e; for name in trl unsloth; do \
+		$(BIN)/graftlm envs show $$name --lock | grep -vE '^(graftlm|torch=|pip=|setuptools=)' > wheels-$$name.txt && \
 		$(PYTHON) -m pip download --quiet -d wheels --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) \
 			-r wheels-$$name.txt && rm wheels-$$name.txt; done
 

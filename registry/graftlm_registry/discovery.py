@@ -143,6 +143,7 @@ def _misspelt(module: ModuleType) -> str:
 
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+RANGE = re.compile(r"\s*((>=|<=|<|>)\s*\d+(\.\d+)*\s*(,\s*|$))*")
 KIND_OF_HOOK: Mapping[str, str] = {
     "graftlm_data_formats": "format",
     "graftlm_prompt_templates": "template",
@@ -167,6 +168,15 @@ def _valid(impl: pluggy.HookImpl) -> Iterator[Spec]:
         for name in (spec.name, *spec.aliases):
             if not NAME.fullmatch(name):
                 raise ValueError(f"{spec.kind} name {name!r} is not lower-case letters, digits, '.', '_' and '-'")
+        environment = getattr(spec, "environment", None)
+        if environment is not None and not NAME.fullmatch(environment.name):
+            raise ValueError(
+                f"environment name {environment.name!r} is not lower-case letters, digits, '.', '_' and '-'"
+            )
+        if environment is not None and not RANGE.fullmatch(environment.python):
+            raise ValueError(
+                f"environment '{environment.name}': python {environment.python!r} is no range as >=3.11,<3.14"
+            )
         unknown = set(getattr(spec, "patches", ())) - set(STAGES)
         if unknown:
             raise ValueError(

@@ -58,7 +58,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_pip_is_told_of_constraints_and_editable_folders() -> None:
     command = pip_command(Path("/env/bin/python"), WANTED)
-    assert command[:4] == ["/env/bin/python", "-m", "pip", "install"]
+    assert command[:5] == ["/env/bin/python", "-P", "-m", "pip", "install"]  # -P: no module of the current folder
     assert command[-5:] == ["-c", "/c", "-e", "/src/two", "one==1.0"]
 
 
@@ -79,14 +79,38 @@ def test_pip_s_configuration_is_handed_on_to_uv(tmp_path: Path, monkeypatch: pyt
     assert command[-3:] == ["-e", "/src/two", "one==1.0"]
     told = list(pairwise(command))
     assert ("--override", "/o") in told
-    for flag, values in {
-        "--index-url": ["file:///variable"],
-        "--extra-index-url": ["file:///a", "file:///b"],
-        "--find-links": ["/links", "/more"],
-    }.items():
-        assert [value for word, value in told if word == flag] == values
     assert "--no-index" in command
-    assert uv_environ()["SSL_CERT_FILE"] == "/variable.pem"
+    said = uv_environ()
+    assert said["UV_DEFAULT_INDEX"] == "file:///variable"
+    assert said["UV_INDEX"].split() == ["file:///a", "file:///b"]
+    assert said["UV_FIND_LINKS"] == "/links,/more"
+    assert said["SSL_CERT_FILE"] == "/variable.pem"
+
+
+def test_secrets_stand_on_no_command_line_and_in_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://me:secret@host/simple")
+    monkeypatch.setattr(installers, "uv", lambda: ["uv"])
+    assert "secret" not in " ".join(uv_command(Path("/env/bin/python"), WANTED))
+    assert "me:secret@host" in uv_environ()["UV_DEFAULT_INDEX"]
+    said = installers.without_secrets("Looking in https://me:secret@host/simple, x @ git+https://TOKEN@other/x")
+    assert said == "Looking in https://…@host/simple, x @ git+https://…@other/x"
+
+
+def test_an_installer_is_not_led_to_another_place() -> None:
+    environ = {"PIP_TARGET": "/t", "PIP_PREFIX": "/p", "PIP_PYTHON": "/usr/bin/python", "PIP_USER": "1"}
+    assert installers.of_installers({**environ, "PYTHONPATH": "/x", "PIP_NO_INDEX": "1"}) == {"PIP_NO_INDEX": "1"}
+
+
+def test_a_link_in_its_place_is_refused(home: Path, tmp_path: Path) -> None:
+    """Neither removed nor taken for empty: what it leads to stays as it is."""
+    found, known = declared()
+    (tmp_path / "big" / "kept").mkdir(parents=True)
+    folder = folder_of("example")
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(tmp_path / "big")
+    with pytest.raises(StoreError, match="is a link: remove it, or set GRAFTLM_HOME"):
+        create(found, known, ALONE, lambda line: None)
+    assert (tmp_path / "big" / "kept").is_dir()
 
 
 def test_no_index_is_not_said_where_pip_is_not_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,19 +248,19 @@ def test_stale_where_its_python_is_gone(home: Path) -> None:
 
 
 def test_torch_and_what_is_large_of_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_sharing, "LARGE", 3000)
+    """By its companions' names, through a package that has their names alone, as extras."""
     site, vendor = tmp_path / "site", {"nvidia/__init__.py": b""}
     wheels = [
-        wheel(tmp_path, "torch", requires=("cuda-like; os_name == 'posix'", "tiny", "doc; extra == 'doc'", "absent")),
-        wheel(tmp_path, "cuda-like", requires=("cuda-inner>=1",), files={**vendor, "nvidia/big.so": b"x" * 4000}),
-        wheel(tmp_path, "cuda-inner", files={**vendor, "nvidia/inner.so": b"y" * 4000}),
+        wheel(tmp_path, "torch", requires=("nvidia-like; os_name == 'posix'", "tiny", "cuda-toolkit[x]", "triton")),
+        wheel(tmp_path, "nvidia-like", files={**vendor, "nvidia/big.so": b"x" * 4000}),
+        wheel(tmp_path, "cuda-toolkit", requires=("nvidia_inner>=1; extra == 'x'",)),
+        wheel(tmp_path, "nvidia-inner", files={**vendor, "nvidia/inner.so": b"y" * 4000}),
         wheel(tmp_path, "tiny"),
-        wheel(tmp_path, "doc", files={"doc.txt": b"z" * 4000}),
     ]
     pip("install", *OFFLINE, "--no-compile", "--target", site, *wheels)
     monkeypatch.setattr(torch_sharing, "distribution", lambda name: _only(site, name))
     found = torch_sharing.shareable()
-    assert [d.name for d in found] == ["torch", "cuda-like", "cuda-inner"]
+    assert [d.name for d in found] == ["torch", "nvidia-like", "cuda-toolkit", "nvidia-inner"]
     other = tmp_path / "other"
     linked = torch_sharing.share(found, other)
     assert (other / "nvidia" / "big.so").samefile(site / "nvidia" / "big.so")

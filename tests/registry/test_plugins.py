@@ -249,3 +249,24 @@ def test_a_patch_at_no_known_stage_is_a_broken_plugin() -> None:
     graftlm_accelerators.__module__ = "late"
     module.graftlm_accelerators = hookimpl(graftlm_accelerators)  # type: ignore[attr-defined]
     assert "patches at stepp; stages are import, load" in _checked(_manager(), module, "late", "d", "1").problem
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"name": "../store"}, "environment name '../store' is not"), ({"python": "3.11"}, "python '3.11' is no range")],
+)
+def test_an_environment_that_could_not_be_made_is_its_plugin_s_fault(wrong: dict[str, str], said: str) -> None:
+    """A name is a folder's name, whose content is removed when it is made anew."""
+    from types import ModuleType
+
+    from graftlm_registry.discovery import _checked, _manager
+
+    module = ModuleType("stranger")
+
+    @api.hookimpl
+    def graftlm_backends() -> Any:
+        given: dict[str, Any] = {"name": "apart", "requirements": ("apart",), **wrong}
+        yield api.Backend(name="apart", summary="s", target="x:Y", environment=api.Environment(**given))
+
+    module.graftlm_backends = graftlm_backends  # type: ignore[attr-defined]
+    assert said in _checked(_manager(), module, "stranger", "stranger", "1").problem

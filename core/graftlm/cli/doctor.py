@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from graftlm.contracts.situation import Probe
 
 
+SECRET = ("TOKEN", "KEY", "SECRET", "PASS", "CRED")
+"""Parts of names of variables whose values are nobody's business."""
+
+
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def doctor(as_json: bool) -> None:
@@ -107,8 +111,11 @@ def _devices(probe: Probe | None, no_probe: str) -> dict[str, str]:
     found["NVIDIA driver"] = "no nvidia-smi"
     if shutil.which("nvidia-smi"):
         command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        found["NVIDIA driver"] = (done.stdout or done.stderr).strip().splitlines()[0] if done.stdout else "none found"
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+            found["NVIDIA driver"] = (done.stdout.strip().splitlines() or ["none found"])[0]
+        except subprocess.TimeoutExpired:
+            found["NVIDIA driver"] = "nvidia-smi does not answer"
     return found
 
 
@@ -134,10 +141,11 @@ def _environments() -> dict[str, str]:
 def _settings() -> dict[str, str]:
     """Variables that change what happens; those that hold a secret are only said to be there."""
     import os
+    import re
 
     prefixes = ("GRAFTLM_", "HF_", "CUDA_", "TORCH_", "PYTORCH_", "UNSLOTH_", "OMP_", "TRANSFORMERS_", "PYTHONPATH")
     return {
-        name: "set" if "TOKEN" in name or "KEY" in name else value
+        name: "set" if any(word in name for word in SECRET) else re.sub(r"(//)[^/@\s]+@", r"\1…@", value)
         for name, value in sorted(os.environ.items())
         if name.startswith(prefixes)
     }

@@ -28,7 +28,8 @@ class EncodeJob:
 class TrainJob:
     """A run: its folder's name, the folder of the base's files, and where the adapter is staged. ``parent`` is the
     folder of the adapter that it goes on from, or empty. ``proves``: the worker that trains goes on to prove and score;
-    where it runs in a backend's own environment, the base environment does that, in a job of its own.
+    where it runs in a backend's own environment, the base environment does that, in a job of its own. ``code`` is the
+    digest of the front's graftlm.
     """
 
     run: str
@@ -36,6 +37,7 @@ class TrainJob:
     staged: str
     parent: str = ""
     proves: bool = True
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

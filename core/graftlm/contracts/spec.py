@@ -32,7 +32,7 @@ class Requirement:
     """Something that must be there when a plugin is selected; data until then.
 
     ``minimum`` (inclusive) and ``below`` (exclusive) are releases such as ``0.21``. ``extra`` is the extra of graftlm
-    that installs it.
+    that installs it, ``flags`` are what pip needs to install it alone.
     ``device`` is a torch device type that the probe must have seen, with at least ``compute_capability`` there.
     """
 
@@ -40,6 +40,7 @@ class Requirement:
     minimum: str = ""
     below: str = ""
     extra: str = ""
+    flags: str = ""
     device: str = ""
     compute_capability: tuple[int, int] | None = None
 

@@ -184,7 +184,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Backend(Spec):
-    """What trains. ``target`` resolves to a ``Trainer``: a callable that takes a ``TrainingContext``.
+    """What trains. ``target`` resolves to a ``Trainer``: a class, made without arguments.
 
     ``environment`` is None where the base environment serves. ``packs``: it passes the positions of packed batches on.
     ``notes`` are sentences that a plan shows and that stop nothing. ``check(plan)`` gives reasons against the whole of

@@ -22,8 +22,8 @@ from graftlm_registry.plugins import Registry
 
 from .declared import Declared
 from .distributions import Source, sources
-from .installers import Kind, Wanted, pip_command, uv_command, uv_environ
-from .interpreter import Interpreter, without_added_paths
+from .installers import Kind, Wanted, of_installers, pip_command, uv_command, uv_environ, without_secrets
+from .interpreter import Interpreter
 from .manifest import Manifest, forget, keep_manifest
 from .overriding import canonical, extras, overridden
 from .places import folder_of
@@ -69,7 +69,7 @@ def create(declared: Declared, registry: Registry, choices: Choices, say: Say) -
         making = _Making(declared, choices, folder, say, written.write, log)
         try:
             forget(environment.name)  # from here on nobody takes it for a whole one
-            shutil.rmtree(folder, ignore_errors=True)
+            _clear(folder)
             manifest = making.make(python, sources(registry), started)
             keep_manifest(manifest)
         except BaseException as error:
@@ -81,9 +81,17 @@ def create(declared: Declared, registry: Registry, choices: Choices, say: Say) -
     return manifest
 
 
+def _clear(folder: Path) -> None:
+    if folder.is_symlink():  # what it leads to would neither be removed nor be empty
+        raise StoreError(f"{folder} is a link: remove it, or set GRAFTLM_HOME to the disk that it leads to")
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise StoreError(f"{folder} cannot be removed: is something there open, or another user's?")
+
+
 def _check_python(declared: Declared, python: str) -> None:
     try:
-        command = [python, "-c", "import platform; print(platform.python_version())"]
+        command = [python, "-I", "-c", "import platform; print(platform.python_version())"]
         version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         raise PluginError(f"--python {python} does not start: give the path of a Python interpreter") from None
@@ -145,11 +153,13 @@ class _Making:
     def make(self, python: str, sources: Sequence[Source], started: float) -> Manifest:
         environment = self.declared.environment
         self.say(f"making a virtual environment in {self.folder}")
-        self._run([python, "-m", "venv", str(self.folder)], "the virtual environment could not be made")
+        self._run([python, "-P", "-m", "venv", str(self.folder)], "the virtual environment could not be made")
         self.wheels.mkdir()
+        if (own := Path(sys.prefix) / "pip.conf").is_file():  # of this environment alone, as some have it
+            shutil.copyfile(own, self.folder / "pip.conf")
         linked, constraint = self._shared_torch()
         requirements = [*environment.requirements, *self.choices.asked]
-        self._install(requirements, sources, [*environment.constraints, *constraint])
+        self._install(requirements, sources, [*environment.constraints, *constraint], shared=bool(constraint))
         self.say("proving that a worker starts there")
         interpreter = Interpreter(str(self.python), environment.name, environment.variables)
         prove(interpreter, environment.imports, self.log)
@@ -166,7 +176,7 @@ class _Making:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(time.perf_counter() - started, 1),
             bytes=taken,
-            asked=self.choices.asked,
+            asked=tuple(map(without_secrets, self.choices.asked)),
         )
 
     def _shared_torch(self) -> tuple[int, list[str]]:
@@ -177,9 +187,14 @@ class _Making:
             return 0, []
         self.say(f"linking torch {found[0].version} of this environment")
         site = Path(self._asked_of_python("import sysconfig; print(sysconfig.get_path('platlib'))"))
-        return share(found, site), [f"{d.name}=={d.version}" for d in found]
+        linked = share(found, site)
+        if not linked:
+            self.say("it could not be linked, on another disk or another user's: it was copied")
+        return linked, [f"{d.name}=={d.version}" for d in found if d.files]
 
-    def _install(self, requirements: list[str], sources: Sequence[Source], constraints: list[str]) -> None:
+    def _install(
+        self, requirements: list[str], sources: Sequence[Source], constraints: list[str], *, shared: bool
+    ) -> None:
         environment = self.declared.environment
         lines = [*requirements, *(self._requirement(s) for s in sources if not s.editable)]
         # without its extra too: pip does not see that the one with an extra is what a plugin's wheel requires
@@ -190,10 +205,13 @@ class _Making:
         (self.folder / "overrides.txt").write_text("\n".join(environment.overrides) + "\n", encoding="utf-8")
         files = {"constraints": self.folder / "constraints.txt", "overrides": self.folder / "overrides.txt"}
         failed = f"what environment '{environment.name}' requires could not be installed"
+        if shared:
+            failed += " beside the shared torch (another one: --no-share-torch)"
         if self.choices.installer == "uv":
-            if not constraints:  # an override may drop what a downloaded torch needs: it comes first
+            if not shared:  # an override may drop what a downloaded torch needs: it comes first
+                said = [line for line in requirements if canonical(line) == "torch"] or ["torch"]
                 torch = Wanted(
-                    requirements=["torch"], editable=(), constraints=files["constraints"], overrides=Path(os.devnull)
+                    requirements=said, editable=(), constraints=files["constraints"], overrides=Path(os.devnull)
                 )
                 self._run(uv_command(self.python, torch), failed, uv_environ())
             wanted = Wanted(requirements=lines, editable=editable, **files)
@@ -210,12 +228,12 @@ class _Making:
     def _overridden(self, requirements: list[str]) -> list[str]:
         """Requirement lines in which those that an override may concern are wheels of their own."""
         overrides = self.declared.environment.overrides
-        named = [line for line in self.declared.environment.requirements if "==" in line]
+        named = [line for line in self.declared.environment.requirements if "==" in line.partition(";")[0]]
         if not overrides or not named:
             return requirements
-        command = [str(self.python), "-m", "pip", "download", "--no-deps", "--no-input", "--progress-bar", "off"]
+        command = [str(self.python), "-P", "-m", "pip", "wheel", "--no-deps", "--no-input", "--progress-bar", "off"]
         self._run(
-            [*command, "--disable-pip-version-check", "-d", str(self.wheels), *named], "a package is not to be had"
+            [*command, "--disable-pip-version-check", "-w", str(self.wheels), *named], "a package is not to be had"
         )
         wheels = {canonical(path.name.partition("-")[0]): path for path in self.wheels.glob("*.whl")}
         changed = {
@@ -239,16 +257,17 @@ class _Making:
 
     def _run(self, command: Sequence[str], failed: str, environ: dict[str, str] | None = None) -> None:
         """Run it with its lines said and logged; ``RunError`` with the log's end where it fails."""
-        self.write(f"$ {' '.join(command)}\n")
+        self.write(without_secrets(f"$ {' '.join(command)}\n"))
         lines: list[str] = []
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
-            errors="replace", env=without_added_paths(os.environ if environ is None else environ),
+            errors="replace", env=of_installers(os.environ if environ is None else environ),
             start_new_session=True,
         )  # fmt: skip
         assert process.stdout is not None
         try:
             for line in process.stdout:
+                line = without_secrets(line)
                 self.write(line)
                 lines.append(line.rstrip())
                 self.say(line.strip())

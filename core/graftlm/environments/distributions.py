@@ -33,7 +33,9 @@ def sources(registry: Registry) -> tuple[Source, ...]:
 
 def _source(found: Distribution) -> Source:
     editable = _editable(found)
-    made_of = f"editable {editable}" if editable else "\n".join(sorted(_recorded(found)))
+    made_of = "\n".join(sorted(_recorded(found)))
+    if editable:  # the sources are shared; what it registers and requires is not
+        made_of = f"{editable}\n{found.read_text('entry_points.txt')}\n{sorted(found.requires or ())}"
     return Source(found.name, found.version, hashlib.sha256(made_of.encode()).hexdigest()[:16], editable)
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """``environment`` is empty for the base; ``lock`` changes with what is installed."""
+    """``environment`` is empty for the base; ``lock`` changes with what is installed, ``made`` is when it was made."""
 
     python: str = sys.executable
     environment: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     lock: str = ""
+    made: str = ""
 
     def worker(self, *arguments: str) -> list[str]:
         """The command line of a worker. ``-P`` keeps the current folder off its path."""

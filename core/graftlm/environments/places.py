@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from graftlm_registry.home import home
@@ -16,7 +17,8 @@ def manifest_of(name: str) -> Path:
     return folder_of(name) / "environment.json"
 
 
-def how_to_make(name: str, download_mb: int) -> str:
-    """The command, and what it costs."""
+def how_to_make(name: str, download_mb: int, asked: Sequence[str] = ()) -> str:
+    """The command, with the requirements that were added, and what it costs."""
     cost = f", which downloads about {download_mb} MB, torch aside" if download_mb else ""
-    return f"run: graftlm envs create {name}{cost}"
+    added = "".join(f" --with '{requirement}'" for requirement in asked)
+    return f"run: graftlm envs create {name}{added}{cost}"

@@ -26,7 +26,7 @@ def signature(at: Interpreter = BASE) -> str:
     devices = sorted(str(p) for p in Path("/dev").glob("nvidia*")) if Path("/dev").is_dir() else []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     packages = at.lock if at.environment else versions()
-    facts = [platform.node(), at.python, sys.version, packages, devices, visible]
+    facts = [platform.node(), at.python, at.made or sys.version, packages, devices, visible]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 

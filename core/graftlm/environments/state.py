@@ -38,7 +38,8 @@ class State:
             "half made": "is half made: making it was cut short",
             "stale": f"is stale: {self.why}",
         }[self.kind]
-        return what and f"{what} ({how_to_make(self.name, self.declared.environment.download_mb)})"
+        asked = self.manifest.asked if self.manifest else ()
+        return what and f"{what} ({how_to_make(self.name, self.declared.environment.download_mb, asked)})"
 
     @property
     def problem(self) -> str:
@@ -49,7 +50,9 @@ class State:
         """Of an environment that is ready."""
         assert self.manifest is not None
         variables = self.declared.environment.variables
-        return Interpreter(str(python_of(folder_of(self.name))), self.name, variables, self.manifest.lock)
+        return Interpreter(
+            str(python_of(folder_of(self.name))), self.name, variables, self.manifest.lock, self.manifest.created
+        )
 
 
 def python_of(folder: Path) -> Path:
@@ -78,4 +81,5 @@ def _stale(declared: Declared, manifest: Manifest, registry: Registry) -> str:
             return f"{source.name}, which has plugins, was installed after it was made"
         if known != source.digest:
             return f"{source.name} is another one than when it was made"
-    return ""
+    gone = manifest.sources.keys() - {source.name for source in sources(registry)}
+    return f"{min(gone)}, whose plugins it has, is no longer installed here" if gone else ""

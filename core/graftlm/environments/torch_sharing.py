@@ -9,15 +9,19 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-LARGE = 20_000_000
-"""Bytes from which a package that torch needs is worth linking: the CUDA libraries, triton."""
+COMPANIONS = ("nvidia-", "cuda-", "triton", "pytorch-triton")
+"""How the names of packages begin that torch brings: the CUDA libraries (some by way of a package that holds nothing
+else than their names, as extras), triton.
+"""
 
 
 def shareable() -> list[Distribution]:
-    """torch and what is large of what it needs, as installed here; empty without torch."""
+    """torch and its companions, as installed here; empty without torch, or where its files are not known."""
     try:
         torch = distribution("torch")
     except PackageNotFoundError:
+        return []
+    if not torch.files:  # conda's, for one: what lies outside site-packages is needed too
         return []
     found, waiting = [torch], _needed(torch)
     seen = {"torch"}
@@ -29,14 +33,14 @@ def shareable() -> list[Distribution]:
             needed = distribution(name)
         except PackageNotFoundError:
             continue
-        if _size(needed) > LARGE:
-            found.append(needed)
-            waiting.extend(_needed(needed))
+        found.append(needed)
+        waiting.extend(_needed(needed))
     return found
 
 
 def _needed(found: Distribution) -> list[str]:
-    return [re.split(r"[^A-Za-z0-9._-]", line.strip())[0] for line in found.requires or () if "extra ==" not in line]
+    names = (re.split(r"[^A-Za-z0-9._-]", line.strip())[0] for line in found.requires or ())
+    return [name for name in names if re.sub(r"[._]", "-", name.lower()).startswith(COMPANIONS)]
 
 
 def _files(found: Distribution) -> Iterator[tuple[str, Path]]:
@@ -45,10 +49,6 @@ def _files(found: Distribution) -> Iterator[tuple[str, Path]]:
         path = Path(str(file.locate()))
         if not str(file).startswith("..") and "__pycache__" not in file.parts and path.is_file():
             yield str(file), path
-
-
-def _size(found: Distribution) -> int:
-    return sum(path.stat().st_size for _, path in _files(found))
 
 
 def share(shared: list[Distribution], site: Path) -> int:

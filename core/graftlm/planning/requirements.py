@@ -30,7 +30,8 @@ def unmet_devices(requirements: Iterable[Requirement], probe: Probe) -> list[str
 def install_line(requirement: Requirement) -> str:
     if requirement.extra:
         return f"pip install 'graftlm[{requirement.extra}]'"
-    return f"pip install '{requirement.distribution}{requirement.range}'"
+    flags = f"{requirement.flags} " if requirement.flags else ""
+    return f"pip install {flags}'{requirement.distribution}{requirement.range}'"
 
 
 def _package(requirement: Requirement, installed: Callable[[str], str] | None, line: str) -> str:

@@ -145,8 +145,13 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
 
 
 def _checked(plan: Plan, backend: Backend) -> Plan:
-    """The plan with what its backend has against the whole of it."""
+    """The plan with what its backend, or this environment, which has to prove its work, has against the whole of it."""
     against = tuple(backend.check(plan)) if backend.check else ()
+    if plan.environment and plan.device not in ask_probe().device_types:
+        against += (
+            f"environment '{plan.environment}' has a {plan.device} device, and the torch of this one, which proves and "
+            f"scores, does not: install a torch for {plan.device} here",
+        )
     mine = (replace(p, problems=(*p.problems, *against)) if p.kind == "backend" else p for p in plan.parts)
     return replace(plan, parts=tuple(mine))
 

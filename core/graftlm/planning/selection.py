@@ -130,7 +130,8 @@ def _lacking(spec: Spec, chosen: Selection, environment: State | None) -> list[s
     requires = (*spec.requires, *(chosen.preset if own else ()))
     if environment is None:
         return missing(requires)
-    here = [] if own or isinstance(spec, Accelerator) else missing(requires)
+    needless = own or (isinstance(spec, Accelerator) and not spec.attention)  # what is proved has the same attention
+    here = [] if needless else missing(requires)
     if environment.manifest is None or environment.kind != "ready":
         return [*here, *([environment.problem] if own else [])]
     if isinstance(spec, Evaluator):

@@ -20,6 +20,7 @@ from graftlm.contracts.serial import file_digest, from_json, to_builtins, to_jso
 from graftlm.environments.declared import find
 from graftlm.environments.state import state_of
 from graftlm.planning import base_model
+from graftlm.source import code_digest
 from graftlm.version import __version__
 from graftlm_registry.adapters import open_store
 from graftlm_registry.adapters.content import content_digest
@@ -107,8 +108,7 @@ def _trained(plan: Plan, registry: Registry, run: Path, on_event: OnEvent, start
     state = state_of(find(plan.environment, registry), registry)
     if state.kind != "ready" or state.manifest is None or state.manifest.lock != plan.lock:
         raise PluginError(f"environment '{plan.environment}' is not the one that was planned with: plan again")
-    if plan.method.keeps == "adapter":
-        start("initial", run, on_event)
+    start("initial", run, on_event)
     start("train", run, on_event, at=state.interpreter())
     return start("prove", run, on_event)
 
@@ -146,7 +146,9 @@ def _prepare(plan: Plan, registry: Registry, run: Path, staged: Path) -> None:
     (run / "plan.json").write_bytes(to_json(plan))
     parent = str(_parent(plan)) if plan.method.parent else ""
     proves = not plan.environment
-    job = TrainJob(run=run.name, model=str(folder), staged=str(staged), parent=parent, proves=proves)
+    job = TrainJob(
+        run=run.name, model=str(folder), staged=str(staged), parent=parent, proves=proves, code=code_digest()
+    )
     (run / "job.json").write_bytes(to_json(job))
 
 

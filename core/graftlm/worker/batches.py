@@ -11,9 +11,9 @@ from typing import overload
 import numpy as np
 import torch
 
-from graftlm.contracts.plan import TrainingPlan
+from graftlm.contracts.plan import Plan, TrainingPlan
 from graftlm.contracts.services import Batch, Step
-from graftlm.encoding.rows import EncodedRows
+from graftlm.encoding.rows import EncodedRows, load_rows
 from graftlm.encoding.tokenizing import IGNORED
 
 Collate = Callable[[EncodedRows, Sequence[int]], Batch]
@@ -26,8 +26,17 @@ def draw_order(rows: int, training: TrainingPlan) -> list[list[int]]:
     return [list(islice(samples, training.batch_size)) for _ in range(training.steps)]
 
 
-def write_order(order: list[list[int]], path: Path) -> None:
+def known_order(plan: Plan, encoded: Path) -> list[list[int]]:
+    """The run's order as it was drawn, else drawn now and written to ``encoded/order.json``: another release of numpy
+    may draw another one.
+    """
+    path = encoded / "order.json"
+    if path.is_file():
+        order: list[list[int]] = json.loads(path.read_text(encoding="utf-8"))
+        return order
+    order = draw_order(len(load_rows(encoded / "train.safetensors")), plan.training)
     path.write_text(json.dumps(order), encoding="utf-8")
+    return order
 
 
 def collate(rows: EncodedRows, samples: Sequence[int]) -> Batch:

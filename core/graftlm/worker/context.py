@@ -42,11 +42,12 @@ class RunContext:
         load: Callable[[], Any],
         place: Callable[[Any], None],
         measure: Callable[[Any, bool], None],
+        first_step: Callable[[Any], None],
     ) -> None:
         self.plan, self.device, self.folder, self.encoded, self.scratch = plan, plan.device, folder, encoded, scratch
         self.parent = parent
         self.model: Any = None
-        self._load, self._place, self._measure = load, place, measure
+        self._load, self._place, self._measure, self._first_step = load, place, measure, first_step
         self._collate = collate_packed if plan.training.packing else collate
         self.losses: list[float] = []
         self.validation_losses: list[tuple[int, float]] = []
@@ -102,6 +103,8 @@ class RunContext:
                 f"the loss is {loss} and the gradient norm {gradient_norm} at step {step + 1} (samples {samples}): "
                 "try a lower --learning-rate, or --dtype fp32"
             )
+        if not self.losses:
+            self._first_step(self.model)
         self.losses.append(loss)
         self.tokens += tokens
         fields: dict[str, Any] = {}

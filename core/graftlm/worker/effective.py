@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.outcome import Effective
-from graftlm.contracts.plan import Plan
+from graftlm.contracts.plan import MethodPlan, Plan
 from graftlm.contracts.services import Tuner
 from graftlm.contracts.versions import versions
 
@@ -57,6 +58,7 @@ def loaded_by_a_backend(model: Any, plan: Plan) -> Loaded:
     check_quantized(plan.load, linear, quantized)
     rope.check(base, plan.load.rope)
     rope.forget_longer_texts(base)
+    _check_settings(model, plan.method)
     for config in getattr(model, "peft_config", {}).values():  # a path is nobody's business
         config.base_model_name_or_path = plan.load.name
     trained = {id(p) for p in model.parameters() if p.requires_grad} if plan.method.keeps == "adapter" else set()
@@ -109,13 +111,31 @@ def effective(model: Any, loaded: Loaded, plan: Plan, tuner: Tuner, loss: str, p
     return found
 
 
+def _check_settings(model: Any, method: MethodPlan) -> None:
+    """``RunError`` where a backend's adapter has other settings than the plan's, which no reload would show."""
+    wanted = {"r": method.rank, "lora_alpha": method.alpha, "lora_dropout": method.dropout}
+    wanted |= {name: method.options[name] for name in ("use_rslora", "use_dora", "bias") if name in method.options}
+    for config in getattr(model, "peft_config", {}).values():
+        for name, value in wanted.items():
+            found = getattr(config, name, value)
+            if value is not None and found != value:
+                raise RunError(f"the plan says {name} {_word(value)}, and the backend made an adapter with {found}")
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _computed_in(model: Any, plan: Plan) -> str:
-    """The precision of the weights that are neither trained (those are fp32) nor quantized; the plan's, where there
+    """The precision of most weights that are neither trained (those are fp32) nor quantized; the plan's, where there
     are none.
     """
-    frozen = (p.dtype for p in model.parameters() if not p.requires_grad and p.is_floating_point() and p.dim() > 1)
+    counts: Counter[torch.dtype] = Counter()
+    for parameter in model.parameters():
+        if not parameter.requires_grad and parameter.is_floating_point() and parameter.dim() > 1:
+            counts[parameter.dtype] += parameter.numel()
     names = {dtype: name for name, dtype in DTYPES.items()}
-    return next((names.get(dtype, str(dtype)) for dtype in frozen), plan.dtype)
+    return names.get(most := counts.most_common(1)[0][0], str(most)) if counts else plan.dtype
 
 
 def place(model: Any, initial: Mapping[str, torch.Tensor]) -> None:
@@ -127,6 +147,12 @@ def place(model: Any, initial: Mapping[str, torch.Tensor]) -> None:
             f"the run's initial weights are of another adapter than the loaded one: {len(other)} tensors differ, "
             f"the first {other[0]}"
         )
+    for name, parameter in trainable.items():  # copying would spread and round what does not fit
+        if (parameter.shape, parameter.dtype) != (initial[name].shape, initial[name].dtype):
+            raise RunError(
+                f"{name} is {parameter.dtype} {tuple(parameter.shape)} in the loaded adapter, and the run's initial "
+                f"weights are {initial[name].dtype} {tuple(initial[name].shape)}"
+            )
     with torch.no_grad():
         for name, parameter in trainable.items():
             parameter.copy_(initial[name])

@@ -1,4 +1,4 @@
-"""The job ``initial``: an adapter's first weights, made in the base environment for a backend that has its own."""
+"""The job ``initial``: what a backend in an environment of its own is given: the order, an adapter's first weights."""
 
 from __future__ import annotations
 
@@ -15,17 +15,27 @@ from .training import draw_weights
 
 
 def initial_job(run: Path, events: Events) -> None:
-    """Write ``RUN/initial``: releases of PEFT, and what patches it, draw other numbers from the same seed."""
+    """Write ``RUN/initial`` and ``order.json``: releases of PEFT and numpy, and what patches them, draw other numbers
+    from the same seed. The base's digest is read for the proof.
+    """
     from .adapt import Files, load_adapted
+    from .batches import known_order
+    from .digest import base_digest
+    from .load import load_base
 
     files = RunFiles(run)
     plan, job = files.plan(), files.job()
     tuner: Tuner = resolve_target(plan.part("method").target)()
     draw_weights(plan, Path(job.model), events)
     events.progress("make the initial adapter", 0, 1)
-    with ExitStack() as stack:
-        where = Files(Path(job.model), Path(job.parent) if job.parent else None, files.initial)
-        _, loaded = load_adapted(plan, where, Patches(plan, plan.device, stack), tuner)
+    known_order(plan, files.encoded)
+    if plan.method.keeps == "adapter":
+        with ExitStack() as stack:
+            where = Files(Path(job.model), Path(job.parent) if job.parent else None, files.initial)
+            _, loaded = load_adapted(plan, where, Patches(plan, plan.device, stack), tuner)
+        digest = loaded.digest
+    else:  # an overlay begins as the base
+        digest = base_digest(load_base(plan.load, Path(job.model), plan.device).model)
     files.base_digest.parent.mkdir(parents=True, exist_ok=True)
-    files.base_digest.write_text(loaded.digest, encoding="ascii")
+    files.base_digest.write_text(digest, encoding="ascii")
     events.send("done")

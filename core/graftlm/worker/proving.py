@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     import torch
 
 
-def prove_job(run: Path, events: Events) -> None:
-    """What is scored is what is kept: before is the bare base, after the base with the staged files."""
+def prove_job(run: Path, events: Events, trained: torch.Tensor | None = None) -> None:
+    """What is scored is what is kept: before is the bare base, after the base with the staged files. ``trained`` are
+    the logits of what was trained; another process left them in the run's folder.
+    """
     started = time.perf_counter()
     files = RunFiles(run)
     plan, job, training = files.plan(), files.job(), files.trained()
@@ -36,7 +38,8 @@ def prove_job(run: Path, events: Events) -> None:
     before = training.base_digest if job.proves else _known(files)
     with own_template(Path(job.model), plan.template.today) as own:
         template = bound(registry().get(PromptTemplate, plan.template.name), own)
-        proof, scores = _Proving(plan, job, files, events, template).carry_out(files.trained_logits(), before)
+        logits = files.trained_logits() if trained is None else trained
+        proof, scores = _Proving(plan, job, files, events, template).carry_out(logits, before)
     outcome = _outcome(plan, job, training, proof, scores, training.total_seconds + time.perf_counter() - started)
     events.send("done", outcome=to_builtins(outcome))
 

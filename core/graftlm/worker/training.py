@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from graftlm.contracts.outcome import EncodingCounts, MemoryUse, Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_builtins, to_json
 from graftlm.contracts.services import Trainer, Tuner
+from graftlm.contracts.versions import versions
 from graftlm.encoding.kept import read_counts
 from graftlm.encoding.rows import load_rows
+from graftlm.source import code_digest
 from graftlm_registry.plugins import registry
 
 from .events import Events
@@ -23,6 +26,8 @@ from .run_files import RunFiles
 from .targets import resolve_target
 
 if TYPE_CHECKING:
+    import torch
+
     from .context import RunContext
     from .effective import Loaded
 
@@ -32,15 +37,17 @@ def train_job(run: Path, events: Events) -> None:
     started = time.perf_counter()
     files = RunFiles(run)
     plan, job = files.plan(), files.job()
+    check_process(plan, job)
     trainer: Trainer = resolve_target(plan.part("backend").target)()
     trainer.prepare(plan, run / "scratch")  # before torch: Unsloth must be imported first
     with ExitStack() as stack:
-        _Training(plan, job, files, events, stack).carry_out(trainer, started)
+        logits = _Training(plan, job, files, events, stack).carry_out(trainer, started)
     if job.proves:
         from .proving import prove_job
 
-        prove_job(run, events)
+        prove_job(run, events, logits)
     else:
+        files.keep_trained(logits)
         events.send("done")
 
 
@@ -52,7 +59,8 @@ class _Training:
         self.tuner: Tuner = resolve_target(plan.part("method").target)()
         self.loaded: Loaded
 
-    def carry_out(self, trainer: Trainer, started: float) -> None:
+    def carry_out(self, trainer: Trainer, started: float) -> torch.Tensor:
+        """Train and stage; the logits of what was trained, for the proof."""
         from .memory import MemoryMeter
         from .proof import proof_logits
 
@@ -68,10 +76,11 @@ class _Training:
         memory = meter.read()
         self.events.progress("prove", 0, 1)
         self.tuner.save(context.model, Path(self.job.staged))
-        self.files.keep_trained(proof_logits(context.model, context.rows, self.plan.device))
+        logits = proof_logits(context.model, context.rows, self.plan.device)
         total = time.perf_counter() - started
         self.files.training.write_bytes(to_json(self._training(counts, context, memory, total)))
         context.model = None  # the base is loaded once more: there must be room
+        return logits
 
     def _training(self, counts: EncodingCounts, context: RunContext, memory: MemoryUse, total: float) -> Training:
         return Training(
@@ -87,7 +96,7 @@ class _Training:
         )
 
     def _prepare(self, trainer: Trainer) -> tuple[EncodingCounts, RunContext]:
-        from .batches import draw_order, write_order
+        from .batches import known_order
         from .context import RunContext
 
         encoded = self.files.encoded
@@ -100,8 +109,7 @@ class _Training:
             for warning in _left_out(name, count):
                 self.events.warning(warning)
         rows = load_rows(encoded / "train.safetensors")
-        order = draw_order(len(rows), self.plan.training)
-        write_order(order, encoded / "order.json")
+        order = known_order(self.plan, encoded)
         parent = Path(self.job.parent) if self.job.parent else None
         base = Path(self.job.model)
 
@@ -116,7 +124,7 @@ class _Training:
         def place(model: Any) -> None:
             from .effective import loaded_by_a_backend
 
-            place_initial(model, self.files.initial, adapter=self.plan.method.keeps == "adapter")
+            place_initial(model, self.files.initial, self.plan)
             self.loaded = loaded_by_a_backend(model, self.plan)
             self.patches.enter("model", model)
             self.patches.enter("adapter", model)
@@ -128,6 +136,12 @@ class _Training:
             self.events.send("effective", **to_builtins(self.effective))
             self.patches.enter("step", model)
             context.start()
+
+        def stepped(model: Any) -> None:
+            from .patched import patched
+
+            found = {**self.effective.patched, **patched(model)}  # libraries patch when they begin to train, too
+            self.effective = replace(self.effective, patched=dict(sorted(found.items())))
 
         context = RunContext(
             plan=self.plan,
@@ -142,21 +156,36 @@ class _Training:
             load=load,
             place=place,
             measure=measure,
+            first_step=stepped,
         )
         return counts["train"], context
 
 
-def place_initial(model: Any, initial: Path, *, adapter: bool) -> None:
-    """The run's initial weights into a model that a backend loaded; its own are kept where the run has none yet."""
+def check_process(plan: Plan, job: TrainJob) -> None:
+    """``RunError`` where this process has other packages, or another graftlm, than the plan was made with."""
+    where = f"environment '{plan.environment}'" if plan.environment else "this environment"
+    mend = f"graftlm envs create {plan.environment} --again" if plan.environment else "plan again"
+    found = versions()
+    other = [f"{n} {found.get(n, 'missing')}" for n, v in plan.probe.versions.items() if found.get(n) != v]
+    if other:
+        raise RunError(f"{where} has changed since the plan was made: {', '.join(other)} (run: {mend})")
+    if job.code and job.code != code_digest():
+        raise RunError(f"{where} has another graftlm than the plan was made with (run: {mend})")
+
+
+def place_initial(model: Any, initial: Path, plan: Plan) -> None:
+    """The run's initial weights into a model that a backend loaded."""
     from safetensors.torch import load_file
 
-    from .adapt import write_initial
     from .effective import place
 
     if initial.is_file():
         place(model, load_file(initial))
-    elif adapter:
-        write_initial(model, initial)
+    elif plan.method.keeps == "adapter":
+        raise RunError(
+            f"backend {plan.part('backend').name} loads its model itself, and this run has no initial weights for it: "
+            "only a backend with an environment of its own gets them; the others call 'context.load'"
+        )
 
 
 def draw_weights(plan: Plan, folder: Path, events: Events) -> None:

@@ -114,7 +114,7 @@ class Package:
             first = next(iter(str(error).splitlines()), type(error).__name__)
             raise RunError(
                 f"{name} cannot be imported: {first} (build it for this torch: pip install --no-build-isolation "
-                "--force-reinstall --no-deps, or say --accelerator sdpa)"
+                f"--force-reinstall --no-deps {name.replace('_', '-')}, or say --accelerator sdpa)"
             ) from error
 
     def __exit__(self, *_: object) -> None:
@@ -132,7 +132,9 @@ def graftlm_accelerators() -> Iterable[Accelerator]:
         patches={"load": "graftlm_plugins.accelerators.flash_attn:Package"},
         supports=partial(supports, "flash_attention_2"),
         requires=(
-            Requirement(distribution="flash-attn", minimum="2.8", extra="flash-attn"),
+            Requirement(
+                distribution="flash-attn", minimum="2.8", flags="--no-build-isolation"
+            ),  # it builds for our torch
             Requirement(device="cuda", compute_capability=(8, 0)),
         ),
     )

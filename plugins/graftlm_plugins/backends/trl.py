@@ -191,6 +191,13 @@ def notes(situation: Situation) -> Sequence[str]:
     )
 
 
+def check(plan: Plan) -> Sequence[str]:
+    """Its own packing would lay rows together that an accelerator has laid together."""
+    if _packs(plan) and plan.training.packing:
+        return ("backend.packing and an accelerator that packs exclude each other: leave one out",)
+    return ()
+
+
 @hookimpl
 def graftlm_backends() -> Iterable[Backend]:
     yield Backend(
@@ -200,6 +207,7 @@ def graftlm_backends() -> Iterable[Backend]:
         packs=True,
         supports=supports,
         notes=notes,
+        check=check,
         options=(
             Option(
                 name="packing",

@@ -118,7 +118,7 @@ class TestPlan:
         monkeypatch.setitem(INSTALLED, "flash-attn", "2.7.4.post1")
         (problem,) = planned(backend="flash-attn").problems
         assert "needs flash-attn >=2.8, and 2.7.4.post1 is installed" in problem
-        assert "pip install 'graftlm[flash-attn]'" in problem
+        assert "run: pip install --no-build-isolation 'flash-attn>=2.8'" in problem
 
     def test_the_third_release_is_built_by_oneself(self, planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
         """No line of pip's brings it, and a name that nobody has registered must not be offered to pip."""
