@@ -248,7 +248,10 @@ def creating(home: Path, site: Path) -> Iterator[subprocess.Popen[str]]:
     """``graftlm envs create``, to interrupt."""
     environ = {**os.environ, "GRAFTLM_HOME": str(home), "PYTHONPATH": str(site)}
     command = [sys.executable, "-m", "graftlm", "envs", "create", "env-example", "--no-share-torch"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
+    )  # fmt: skip
     try:
         yield process
     finally:

@@ -22,7 +22,7 @@ from graftlm_registry.plugins import Registry
 
 from .declared import Declared
 from .distributions import Source, sources
-from .installers import Kind, Wanted, of_installers, pip_command, uv_command, uv_environ, without_secrets
+from .installers import Kind, Wanted, of_installers, pip_command, uv, uv_command, uv_environ, without_secrets
 from .interpreter import Interpreter
 from .manifest import Manifest, forget, keep_manifest
 from .overriding import canonical, extras, overridden
@@ -61,6 +61,8 @@ def create(declared: Declared, registry: Registry, choices: Choices, say: Say) -
     environment = declared.environment
     python = choices.python or sys.executable
     _check_python(declared, python)
+    if choices.installer == "uv":
+        uv()  # not when half of it is made
     folder = folder_of(environment.name)
     _check_room(folder, environment.download_mb)
     log = home() / "envs" / f"{environment.name}.log"

@@ -35,7 +35,7 @@ def show(name: str, as_json: bool, lock: bool) -> None:
         ("for backend", ", ".join(state.declared.backends)),
         ("state", f"{state.kind}: {state.why}" if state.why else state.kind),
         ("requires", ", ".join(environment.requirements)),
-        ("instead of what they say", ", ".join(environment.overrides) or "nothing"),
+        ("overrides", ", ".join(environment.overrides) or "nothing"),
         ("Python", environment.python),
         ("variables", ", ".join(f"{k}={v}" for k, v in environment.variables.items()) or "none"),
         ("to download", f"about {environment.download_mb} MB, torch aside"),
