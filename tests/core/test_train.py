@@ -117,7 +117,10 @@ def test_generation_refuses_another_base(run: Run, alpaca: Path, tmp_path: Path)
 def _front(home: Path, *arguments: str | Path) -> subprocess.Popen[str]:
     command = [str(Path(sys.executable).with_name("graftlm")), *map(str, arguments)]
     environment = {**os.environ, "GRAFTLM_HOME": str(home)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
+    )  # fmt: skip
 
 
 def _wait_for_a_step(home: Path) -> None:
