@@ -44,7 +44,7 @@ test: $(INSTALLED) ## The tests (some minutes)
 test-all: $(INSTALLED) ## The tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not environments'
 
-test-environments: $(INSTALLED) ## Make every backend's environment from nothing, and train in each (a quarter of an hour)
+test-environments: $(INSTALLED) ## Make every backend's environment from nothing, and train in each (about an hour on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m environments -rs --durations=0 tests/environments
 
 test-gpu: $(GPU_INSTALLED) ## The tests that need a GPU, with the torch that is installed

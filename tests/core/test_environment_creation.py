@@ -32,9 +32,10 @@ from env_pkg.workshop import (
 
 from graftlm.contracts.errors import PluginError, RunError, StoreError
 from graftlm.environments import creation, installers
-from graftlm.environments.creation import Choices, alone, create
+from graftlm.environments.creation import Choices, create
 from graftlm.environments.declared import find
 from graftlm.environments.installers import Wanted, pip_command, uv_command, uv_environ
+from graftlm.environments.lock import alone
 from graftlm.environments.manifest import keep_manifest, read_manifest
 from graftlm.environments.places import folder_of
 from graftlm.environments.state import state_of

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,3 +66,40 @@ def environments(run: Cli, _home: Path) -> Path:
         assert done.returncode == 0, done.stderr
         print(f"{done.stdout.splitlines()[-1]} ({time.perf_counter() - started:.0f} s)")
     return _home
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 rows of unequal length, so that micro-batches differ in trained tokens."""
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    rows = ({"input": f"Say {'very ' * (i % 5)}{i}", "output": f"{i}{'!' * (i % 4)}"} for i in range(24))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def asked(run: Cli, data: Path) -> Cli:
+    """``asked(backend, model, …)``: twenty steps in fp32, whatever comes of them."""
+
+    def train(backend: str, model: str, *more: str) -> subprocess.CompletedProcess[str]:
+        return run(
+            "train", str(data), "--model", model, "--backend", backend, "--max-steps", "20", "--batch-size", "8",
+            "--micro-batch", "4", "--learning-rate", "1e-3", "--dtype", "fp32", "--device", "cpu", "--val-split", "0.2",
+            "--test-split", "0", "--no-retention", "--seed", "3", "--json", *more,
+        )  # fmt: skip
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def train(asked: Cli) -> Callable[..., dict[str, Any]]:
+    """The same with its outcome; what was asked before is not run again."""
+
+    @cache
+    def outcome(*arguments: str) -> dict[str, Any]:
+        done = asked(*arguments)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["outcome"]
+        return found
+
+    return outcome

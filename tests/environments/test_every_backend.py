@@ -60,7 +60,7 @@ def outcome(done: CompletedProcess[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_it_trains_and_graftlm_answers_with_what_it_made(backend: str, run: Cli) -> None:
-    """The adapter is the base environment's: generated from, merged, gone on from by the ``peft`` backend."""
+    """The adapter is the base environment's: generated from, gone on from by the ``peft`` backend."""
     done = run(
         "train", COLOURS, "--model", "tiny-qwen", "--backend", backend, "--name", f"of-{backend}", "--no-retention"
     )

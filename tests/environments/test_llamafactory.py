@@ -17,38 +17,6 @@ FIRST, CURVE = 1e-4, 2e-4
 """How far losses may be from those of ``peft``, in nats a token (fp32)."""
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 rows of unequal length, so that micro-batches differ in trained tokens."""
-    path = tmp_path_factory.mktemp("llamafactory") / "rows.jsonl"
-    rows = ({"input": f"Say {'very ' * (i % 5)}{i}", "output": f"{i}{'!' * (i % 4)}"} for i in range(24))
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def asked(run: Cli, data: Path) -> Cli:
-    def train(backend: str, model: str, *more: str) -> CompletedProcess[str]:
-        return run(
-            "train", str(data), "--model", model, "--backend", backend, "--max-steps", "20", "--batch-size", "8",
-            "--micro-batch", "4", "--learning-rate", "1e-3", "--dtype", "fp32", "--device", "cpu", "--val-split", "0.2",
-            "--test-split", "0", "--no-retention", "--seed", "3", "--json", *more,
-        )  # fmt: skip
-
-    return train
-
-
-@pytest.fixture
-def train(asked: Cli) -> Train:
-    def outcome(*arguments: str) -> dict[str, Any]:
-        done = asked(*arguments)
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["outcome"]
-        return found
-
-    return outcome
-
-
 @pytest.mark.parametrize("model", ["tiny-mistral", "tiny-qwen", "tiny-glm", "tiny-falcon"])
 def test_the_losses_are_those_of_peft(train: Train, model: str) -> None:
     reference, found = train("peft", model), train("llamafactory", model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -37,18 +36,6 @@ def asked(run: Cli, data: Path) -> Cli:
         )  # fmt: skip
 
     return train
-
-
-@pytest.fixture(scope="module")
-def train(asked: Cli) -> Callable[..., dict[str, Any]]:
-    @cache
-    def outcome(*arguments: str) -> dict[str, Any]:
-        done = asked(*arguments)
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["outcome"]
-        return found
-
-    return outcome
 
 
 def log_of(outcome: dict[str, Any], home: Path) -> str:

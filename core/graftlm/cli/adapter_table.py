@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from graftlm.contracts.outcome import Effective
 from graftlm.contracts.record import AdapterRecord
 
 from .option_words import option_words
@@ -59,11 +60,7 @@ def record_text(record: AdapterRecord, path: Path) -> str:
         ("loss", loss),
         *([("environment", record.environment)] if record.environment else []),
         ("effective", f"{ran}, {effective.adapted_layers} layers adapted"),
-        *(
-            [("code of others", ", ".join(f"{w} ({n})" for w, n in effective.patched.items()))]
-            if effective.patched
-            else []
-        ),
+        *([("code of others", code_of_others(effective))] if effective.patched else []),
         ("trained", f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters"),
         ("effect", f"changes the logits by up to {proof.effect:.3g}; reloaded, they differ by {proof.reload:.3g}"),
         ("versions", ", ".join(f"{name} {v}" for name, v in effective.versions.items())),
@@ -72,6 +69,11 @@ def record_text(record: AdapterRecord, path: Path) -> str:
         ("files", str(path)),
     ]
     return table(rows) + (f"\n\n{score_table(record.scores)}" if record.scores else "")
+
+
+def code_of_others(effective: Effective) -> str:
+    """What a backend or an accelerator put in the place of a class's own code, with the modules that have it."""
+    return ", ".join(f"{what} ({count})" for what, count in effective.patched.items())
 
 
 def _method(record: AdapterRecord) -> str:

@@ -141,11 +141,12 @@ def _environments() -> dict[str, str]:
 def _settings() -> dict[str, str]:
     """Variables that change what happens; those that hold a secret are only said to be there."""
     import os
-    import re
+
+    from graftlm.environments.installers import without_secrets
 
     prefixes = ("GRAFTLM_", "HF_", "CUDA_", "TORCH_", "PYTORCH_", "UNSLOTH_", "OMP_", "TRANSFORMERS_", "PYTHONPATH")
     return {
-        name: "set" if any(word in name for word in SECRET) else re.sub(r"(//)[^/@\s]+@", r"\1…@", value)
+        name: "set" if any(word in name for word in SECRET) else without_secrets(value)
         for name, value in sorted(os.environ.items())
         if name.startswith(prefixes)
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.serial import to_builtins
 from graftlm.running.train import Trained
 
+from .adapter_table import code_of_others
 from .scores import score_table
 from .tables import size
 
@@ -28,7 +28,7 @@ def outcome_text(trained: Trained) -> str:
         f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters trained"
         + (f", {effective.quantized_layers} layers quantized" if effective.quantized_layers else "")
         + (f", {size(outcome.memory.training)} of memory" if outcome.memory else ""),
-        *[f"computed by other code than transformers' and PEFT's: {_code_of_others(effective.patched)}"]
+        *[f"computed by other code than transformers' and PEFT's: {code_of_others(effective)}"]
         * bool(effective.patched),
         "proved: it changes the outputs, the files reload as trained, the base is unchanged",
         *_otherwise(outcome.encoding),
@@ -38,11 +38,6 @@ def outcome_text(trained: Trained) -> str:
         f"kept as {trained.record.reference}",
     ]
     return "\n".join(lines)
-
-
-def _code_of_others(patched: Mapping[str, int]) -> str:
-    """What a backend or an accelerator put in the place of a class's own code, with the modules that have it."""
-    return ", ".join(f"{what} ({count})" for what, count in patched.items())
 
 
 def _otherwise(counts: EncodingCounts) -> list[str]:

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import distribution
@@ -24,6 +24,7 @@ from .declared import Declared
 from .distributions import Source, sources
 from .installers import Kind, Wanted, of_installers, pip_command, uv, uv_command, uv_environ, without_secrets
 from .interpreter import Interpreter
+from .lock import alone
 from .manifest import Manifest, forget, keep_manifest
 from .overriding import canonical, extras, overridden
 from .places import folder_of
@@ -115,35 +116,6 @@ def _check_room(folder: Path, download_mb: int) -> None:
         )
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One process makes an environment at a time; the lock of one that died does not stop the next."""
-    lock = folder.with_name(f".{folder.name}.making")
-    try:
-        lock.mkdir()
-    except FileExistsError:
-        owner = lock / "process"
-        said = owner.read_text() if owner.is_file() else ""
-        number = int(said) if said.isdigit() else 0
-        if number and _alive(number):
-            raise PluginError(f"environment '{folder.name}' is being made by process {number}: wait for it") from None
-    try:
-        (lock / "process").write_text(str(os.getpid()))
-        yield
-    finally:
-        shutil.rmtree(lock, ignore_errors=True)
-
-
-def _alive(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 class _Making:
     def __init__(
         self, declared: Declared, choices: Choices, folder: Path, say: Say, write: Callable[[str], object], log: Path
@@ -183,9 +155,13 @@ class _Making:
 
     def _shared_torch(self) -> tuple[int, list[str]]:
         """Bytes that were linked, and the constraints that keep the installer from replacing them."""
+        if not self.choices.share_torch:
+            return 0, []
         same = self._asked_of_python("import sys; print(sys.version_info[:2])") == str(sys.version_info[:2])
-        found = shareable() if self.choices.share_torch and same else []
+        found = shareable() if same else []
         if not found:
+            why = "no torch that pip installed is here" if same else "that Python is of another version"
+            self.say(f"torch cannot be linked and is downloaded: {why}")
             return 0, []
         self.say(f"linking torch {found[0].version} of this environment")
         site = Path(self._asked_of_python("import sysconfig; print(sysconfig.get_path('platlib'))"))
@@ -238,11 +214,9 @@ class _Making:
             [*command, "--disable-pip-version-check", "-w", str(self.wheels), *named], "a package is not to be had"
         )
         wheels = {canonical(path.name.partition("-")[0]): path for path in self.wheels.glob("*.whl")}
-        changed = {
-            line: f"{overridden(wheels[canonical(line)], overrides)}{extras(line)}"
-            for line in named
-            if canonical(line) in wheels
-        }
+        if absent := [line for line in named if canonical(line) not in wheels]:
+            raise RunError(f"pip made no wheel of {absent[0]}, so that the overrides cannot be written. See {self.log}")
+        changed = {line: f"{overridden(wheels[canonical(line)], overrides)}{extras(line)}" for line in named}
         return [changed.get(line, line) for line in requirements]
 
     def _packages(self) -> dict[str, str]:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distribution
-from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from graftlm_registry.plugins import Registry
@@ -52,8 +51,3 @@ def _recorded(found: Distribution) -> Iterator[str]:
         name = line.partition(",")[0]
         if not name.startswith("..") and not name.endswith((".pyc", "/INSTALLER", "/REQUESTED", "/direct_url.json")):
             yield line
-
-
-def site_of(found: Distribution) -> Path:
-    """The folder that a distribution's files are named from."""
-    return Path(str(found.locate_file("")))

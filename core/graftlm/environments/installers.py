@@ -102,6 +102,9 @@ def _pip_configuration() -> dict[str, str]:
     """Settings of pip as 'install' sees them: its own section goes before 'global', and variables before both."""
     command = [sys.executable, "-P", "-m", "pip", "config", "list"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:  # without them it would look for packages elsewhere than the user means
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise PluginError(f"pip, whose package sources uv is given, does not answer: {said} (run: python -m ensurepip)")
     found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
     for line in done.stdout.splitlines():
         name, _, value = line.partition("=")

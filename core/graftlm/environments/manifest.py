@@ -10,6 +10,7 @@ from graftlm.contracts.errors import GraftlmError
 from graftlm.contracts.serial import digest, from_json, to_json
 from graftlm_registry.home import keep
 
+from .overriding import canonical
 from .places import manifest_of
 
 
@@ -39,7 +40,7 @@ class Manifest:
 
     def version(self, name: str) -> str:
         """Of an installed distribution, or the empty string."""
-        return self.packages.get(name.replace("_", "-").replace(".", "-").lower(), "")
+        return self.packages.get(canonical(name), "")
 
 
 def read_manifest(name: str) -> Manifest | None:

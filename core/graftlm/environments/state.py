@@ -75,11 +75,12 @@ def _stale(declared: Declared, manifest: Manifest, registry: Registry) -> str:
         return "the Python that it was made with is gone"
     if manifest.declaration != declared.digest:
         return "its backend now declares other requirements"
-    for source in sources(registry):
+    present = sources(registry)
+    for source in present:
         known = manifest.sources.get(source.name)
         if known is None:
             return f"{source.name}, which has plugins, was installed after it was made"
         if known != source.digest:
             return f"{source.name} is another one than when it was made"
-    gone = manifest.sources.keys() - {source.name for source in sources(registry)}
+    gone = manifest.sources.keys() - {source.name for source in present}
     return f"{min(gone)}, whose plugins it has, is no longer installed here" if gone else ""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from graftlm.api import Backend, Requirement, hookimpl
 
+from .loop import gradient_scaler, optimize
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 class PeftTrainer:
     """Each optimizer step divides the summed loss by the step's trained tokens, so that micro-batches of any size
-    give the same gradient. In bf16 and fp16 it computes under autocast, fp16 with a gradient scaler, on a CPU too.
+    give the same gradient.
     """
 
     loss = "cross-entropy over the trained positions"
@@ -26,49 +28,16 @@ class PeftTrainer:
         pass
 
     def train(self, context: TrainingContext) -> None:
-        import torch
+        optimize(context, context.load(), _loss, gradient_scaler(context))
 
-        training, dtype = context.plan.training, context.plan.dtype
-        model = context.load()
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
-        )
-        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
-        scaler = torch.amp.GradScaler(context.device, enabled=dtype == "fp16")
-        model.train()
-        context.start()
-        for step in context.steps():
-            for group in optimizer.param_groups:
-                group["lr"] = context.learning_rate(step.index)
-            total = torch.zeros((), device=context.device)
-            for batch in step.batches:
-                context.checkpoint()
-                with torch.autocast(context.device, half, enabled=half is not None):
-                    loss = self._loss(model, batch, context.device) / step.trained
-                scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-                total += loss.detach()
-            scaler.unscale_(optimizer)
-            norm = torch.nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad()
-            context.stepped(
-                step=step.index,
-                loss=float(total),
-                tokens=sum(batch.tokens for batch in step.batches),
-                gradient_norm=float(norm),
-                model=model,
-            )
 
-    def _loss(self, model: Any, batch: Batch, device: str) -> torch.Tensor:
-        """Summed nats of a micro-batch."""
-        import torch
+def _loss(model: Any, batch: Batch, trained: int) -> torch.Tensor:
+    import torch
 
-        labels = batch.labels.to(device)[:, 1:]
-        logits = model(**batch.inputs(device)).logits[:, :-1]
-        trained = labels != -100
-        return torch.nn.functional.cross_entropy(logits[trained].float(), labels[trained], reduction="sum")
+    labels = batch.labels.to(model.device)[:, 1:]
+    logits = model(**batch.inputs(str(model.device))).logits[:, :-1]
+    asked = labels != -100
+    return torch.nn.functional.cross_entropy(logits[asked].float(), labels[asked], reduction="sum") / trained
 
 
 @hookimpl

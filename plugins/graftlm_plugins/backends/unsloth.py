@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graftlm.api import Backend, Environment, RunError, hookimpl, read_config
 
+from .loop import gradient_scaler, optimize
 from .unsloth_limits import TAKEN, check, notes, supports
 
 if TYPE_CHECKING:
@@ -42,47 +43,20 @@ class UnslothTrainer:
         import unsloth  # noqa: F401
 
     def train(self, context: TrainingContext) -> None:
-        import torch
-
-        training, dtype, device = context.plan.training, context.plan.dtype, torch.device(context.device)
         with _said():
             model = _loaded(context)
         chunked = [module for module in model.modules() if vars(module).get(CHUNKED)]
         self.loss = _loss_path(model, context.device, bool(chunked))
         context.loaded(model)
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
-        )
-        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
-        scaler = torch.amp.GradScaler(context.device, enabled=dtype == "fp16")
-        if dtype == "fp16":
+        scaler = gradient_scaler(context)
+        if scaler.is_enabled():
             _announce(scaler, model)
-        model.train()
-        context.start()
-        for step in context.steps():
-            for group in optimizer.param_groups:
-                group["lr"] = context.learning_rate(step.index)
-            total = torch.zeros((), device=device)
-            trained = torch.tensor(step.trained, device=device)
-            for batch in step.batches:
-                context.checkpoint()
-                with torch.autocast(context.device, half, enabled=half is not None), _in_chunks(chunked):
-                    loss = _loss(model, batch, trained)
-                scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-                total += loss.detach()
-            scaler.unscale_(optimizer)
-            norm = torch.nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad()
-            context.stepped(
-                step=step.index,
-                loss=float(total),
-                tokens=sum(batch.tokens for batch in step.batches),
-                gradient_norm=float(norm),
-                model=model,
-            )
+
+        def loss(model: Any, batch: Batch, trained: int) -> torch.Tensor:
+            with _in_chunks(chunked):
+                return _loss(model, batch, trained)
+
+        optimize(context, model, loss, scaler)
 
 
 def _loaded(context: TrainingContext) -> Any:
@@ -193,10 +167,14 @@ def _loss_path(model: Any, device: str, chunked: bool) -> str:
     return "Unsloth's cross-entropy fused with the head"
 
 
-def _loss(model: Any, batch: Batch, trained: torch.Tensor) -> torch.Tensor:
-    """A micro-batch's part of the mean loss over ``trained`` tokens, computed where the model does it."""
-    inputs = batch.inputs(str(trained.device))
-    loss: torch.Tensor = model(**inputs, labels=batch.labels.to(trained.device), num_items_in_batch=trained).loss
+def _loss(model: Any, batch: Batch, trained: int) -> torch.Tensor:
+    """Computed where the model does it."""
+    import torch
+
+    inputs, labels = batch.inputs(str(model.device)), batch.labels.to(model.device)
+    loss: torch.Tensor = model(
+        **inputs, labels=labels, num_items_in_batch=torch.tensor(trained, device=model.device)
+    ).loss
     return loss
 
 

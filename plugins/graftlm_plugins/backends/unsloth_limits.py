@@ -1,4 +1,4 @@
-"""What Unsloth takes, what it does not, and what it does in silence: said in the plan, and once more before the run.
+"""What Unsloth takes, what it does not, and what it does in silence: said in the plan.
 
 All of it was read in the source of the release that the environment pins, and seen where a CPU can show it.
 """
@@ -66,37 +66,42 @@ def notes(situation: Situation) -> Sequence[str]:
 
 
 def check(plan: Plan) -> Sequence[str]:
-    """What the whole plan has in it that Unsloth cannot do."""
-    return tuple(filter(None, (refusal(plan),)))
-
-
-def refusal(plan: Plan) -> str:
-    """Why this plan cannot run, as far as only the whole plan says it; empty where nothing speaks against it."""
-    load, method = plan.load, plan.method
-    positions = plan.model.facts.shape.context if plan.model.facts.shape else 0
+    """Reasons that only the whole plan tells."""
+    load, method, cuda = plan.load, plan.method, plan.device == "cuda"
+    found = []
     if load.rope is not None:
-        return f"Unsloth builds its rotary embeddings itself, and RoPE {load.rope} would not be the plan's"
-    if plan.device == "cuda" and positions and plan.encoding.max_length > positions:
-        return (
-            f"for samples of {plan.encoding.max_length:,} tokens Unsloth would stretch RoPE beyond the model's "
-            f"{positions:,} positions in silence: give --max-length {positions} or less"
-        )
-    if plan.device == "cuda" and plan.model.model_type in FAST:
-        window = _window(plan)
-        if window and plan.encoding.max_length > window:
-            return (
-                f"Unsloth's own {plan.model.model_type} forgets the sliding window of {window:,} tokens in training: "
-                f"give --max-length {window} or less"
-            )
+        found.append(f"Unsloth builds its rotary embeddings itself, and RoPE {load.rope} would not be the plan's")
+    found += _lengths(plan) if cuda else []
     patched = [part.name for part in plan.all_parts("accelerator") if part.name not in ATTENTION]
     if patched or load.attention not in ATTENTION:
-        return f"Unsloth chooses its kernels itself: leave out --accelerator {(patched or [load.attention])[0]}"
-    if load.attention != "sdpa" and plan.device == "cuda" and plan.model.model_type in FAST:
-        return f"Unsloth's own {plan.model.model_type} computes sdpa attention, whatever it is asked: leave eager out"
-    whole = [name for name in method.target_modules if name in ("embed_tokens", "lm_head")]
-    if whole:
-        return f"Unsloth would train {whole[0]} whole instead of adapting it: leave it out of --target-modules"
-    return ""
+        found.append(f"Unsloth chooses its kernels itself: leave out --accelerator {(patched or [load.attention])[0]}")
+    elif load.attention != "sdpa" and cuda and plan.model.model_type in FAST:
+        found.append(
+            f"Unsloth's own {plan.model.model_type} computes sdpa attention, whatever it is asked: leave eager out"
+        )
+    if whole := [name for name in method.target_modules if name in ("embed_tokens", "lm_head")]:
+        found.append(
+            f"Unsloth would train {' and '.join(whole)} whole instead of adapting it: leave it out of --target-modules"
+        )
+    return found
+
+
+def _lengths(plan: Plan) -> Sequence[str]:
+    """Of the samples: on a GPU, longer ones than the model's positions or its window are computed another way."""
+    found, longest = [], plan.encoding.max_length
+    positions = plan.model.facts.shape.context if plan.model.facts.shape else 0
+    if positions and longest > positions:
+        found.append(
+            f"for samples of {longest:,} tokens Unsloth would stretch RoPE beyond the model's "
+            f"{positions:,} positions in silence: give --max-length {positions} or less"
+        )
+    window = _window(plan) if plan.model.model_type in FAST else 0
+    if window and longest > window:
+        found.append(
+            f"Unsloth's own {plan.model.model_type} forgets the sliding window of {window:,} tokens in training: "
+            f"give --max-length {window} or less"
+        )
+    return found
 
 
 def _window(plan: Plan) -> int:

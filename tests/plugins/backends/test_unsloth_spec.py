@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from graftlm.api import RunError
 from graftlm.contracts.model import FamilyFacts, ModelShape
 from graftlm.contracts.situation import Probe, Situation
 from graftlm_plugins.backends import unsloth
-from graftlm_plugins.backends.unsloth_limits import notes, refusal, supports
+from graftlm_plugins.backends.unsloth_limits import check, notes, supports
 from graftlm_plugins.methods.lora import OPTIONS
 from graftlm_registry.models import catalogue
 
@@ -58,6 +59,11 @@ def plan(tmp_path: Path, config: dict[str, Any] | None = None, **fields: Any) ->
         model=SimpleNamespace(facts=facts(), model_type=usual["model_type"], folder=str(tmp_path)),
         all_parts=lambda kind: [SimpleNamespace(name=name) for name in usual["parts"]],
     )
+
+
+def only(reasons: Sequence[str]) -> str:
+    (reason,) = reasons
+    return reason
 
 
 class TestSpec:
@@ -139,30 +145,30 @@ class TestNotes:
 
 class TestRefusal:
     def test_a_plain_plan_runs(self, tmp_path: Path) -> None:
-        assert refusal(plan(tmp_path)) == ""
-        assert refusal(plan(tmp_path, device="cpu", attention="eager")) == ""
+        assert check(plan(tmp_path)) == []
+        assert check(plan(tmp_path, device="cpu", attention="eager")) == []
 
     def test_the_positions_stay_the_model_s(self, tmp_path: Path) -> None:
-        assert "linear by 2" in refusal(plan(tmp_path, rope="linear by 2"))
-        assert "stretch RoPE beyond the model's 1,024 positions" in refusal(plan(tmp_path, max_length=2048))
-        assert refusal(plan(tmp_path, max_length=1024)) == ""
+        assert "linear by 2" in only(check(plan(tmp_path, rope="linear by 2")))
+        assert "stretch RoPE beyond the model's 1,024 positions" in only(check(plan(tmp_path, max_length=2048)))
+        assert check(plan(tmp_path, max_length=1024)) == []
 
     def test_a_window_that_its_kernels_forget_must_not_matter(self, tmp_path: Path) -> None:
         window = {"use_sliding_window": True, "sliding_window": 256}
-        assert "forgets the sliding window of 256" in refusal(plan(tmp_path, window))
-        assert refusal(plan(tmp_path, window, max_length=256)) == ""
-        assert refusal(plan(tmp_path, window, device="cpu")) == ""
-        assert refusal(plan(tmp_path, {**window, "use_sliding_window": False})) == ""
-        assert refusal(plan(tmp_path, window, model_type="mistral")) == ""  # it keeps that one's
+        assert "forgets the sliding window of 256" in only(check(plan(tmp_path, window)))
+        assert check(plan(tmp_path, window, max_length=256)) == []
+        assert check(plan(tmp_path, window, device="cpu")) == []
+        assert check(plan(tmp_path, {**window, "use_sliding_window": False})) == []
+        assert check(plan(tmp_path, window, model_type="mistral")) == []  # it keeps that one's
 
     def test_it_chooses_its_kernels_itself(self, tmp_path: Path) -> None:
-        assert "leave out --accelerator liger" in refusal(plan(tmp_path, parts=("sdpa", "liger")))
-        assert "leave out --accelerator flex_attention" in refusal(plan(tmp_path, attention="flex_attention"))
-        assert "leave eager out" in refusal(plan(tmp_path, attention="eager"))
-        assert refusal(plan(tmp_path, attention="eager", model_type="glm4")) == ""
+        assert "leave out --accelerator liger" in only(check(plan(tmp_path, parts=("sdpa", "liger"))))
+        assert "leave out --accelerator flex_attention" in only(check(plan(tmp_path, attention="flex_attention")))
+        assert "leave eager out" in only(check(plan(tmp_path, attention="eager")))
+        assert check(plan(tmp_path, attention="eager", model_type="glm4")) == []
 
     def test_the_head_is_not_trained_whole(self, tmp_path: Path) -> None:
-        assert "train lm_head whole" in refusal(plan(tmp_path, targets=("q_proj", "lm_head")))
+        assert "train lm_head whole" in only(check(plan(tmp_path, targets=("q_proj", "lm_head"))))
 
 
 class TestPrepare:

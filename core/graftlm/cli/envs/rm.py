@@ -13,8 +13,8 @@ def rm(name: str) -> None:
     """Remove an environment. Adapters that were trained in it stay."""
     from graftlm.cli.tables import size
     from graftlm.contracts.errors import PluginError
-    from graftlm.environments.creation import alone
     from graftlm.environments.declared import declared
+    from graftlm.environments.lock import alone
     from graftlm.environments.manifest import forget, read_manifest
     from graftlm.environments.places import folder_of
     from graftlm_registry.home import home
