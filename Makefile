@@ -16,7 +16,7 @@ GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
 SMALL := hatchling editables pytest hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-environments test-gpu lint format bench bench-gpu parity wheels wheels-environments clean
+.PHONY: help demo test test-all test-environments test-gpu lint format bench bench-cpu bench-gpu parity wheels wheels-environments clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,12 +66,33 @@ bench: $(INSTALLED) ## Start-up, encoding against datasets.map, training against
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/memory.py
 
-parity: $(INSTALLED) ## The same plan on every backend whose environment is made, compared with peft
-	$(BIN)/python benchmarks/parity.py
+# Results grow in .bench; what a suite has finished is packed into benchmarks/results/DATE-SUITE.
+BENCH_MINUTES ?= 10000
+BENCH_SITE := $(CURDIR)/.bench/site
+bench-plugins = rm -rf $(BENCH_SITE) && $(1) -m pip install --quiet --no-deps --no-build-isolation --no-index \
+	--disable-pip-version-check --target $(BENCH_SITE) ./benchmarks/peers ./contrib/graftlm-llamafactory
+BENCH = PYTHONPATH=$(BENCH_SITE) GRAFTLM_HOME=$(CURDIR)/.bench/home
 
-bench-gpu: $(GPU_INSTALLED) ## The training benchmark on a GPU, with the torch that is installed
+bench-cpu: $(INSTALLED) ## The suites of a CPU: every backend, checked and measured (three quarters of an hour)
+	$(call bench-plugins,$(BIN)/python)
+	for name in trl unsloth llamafactory; do $(BENCH) $(BIN)/graftlm envs create $$name || exit 1; done
+	for name in cpu cpu-sweep; do $(BENCH) $(BIN)/graftlm bench run --config benchmarks/$$name.yaml \
+		--out .bench/$$name --stop-after $(BENCH_MINUTES) || exit 1; done
+	$(BIN)/python benchmarks/publish.py .bench/cpu .bench/cpu-sweep
+
+parity: $(INSTALLED) ## The same plan on every backend, on four models, through the gate (environments as bench-cpu makes them)
+	$(call bench-plugins,$(BIN)/python)
+	$(BENCH) $(BIN)/graftlm bench run --config benchmarks/parity.yaml --out .bench/parity
+	$(BIN)/python benchmarks/publish.py .bench/parity
+
+bench-gpu: $(GPU_INSTALLED) ## The suites of one GPU, with the torch that is installed; BENCH_MINUTES=9 does a part of them
 	$(GPU_BIN)/python benchmarks/training.py --device cuda
-	$(GPU_BIN)/python benchmarks/parity.py --device cuda
+	$(call bench-plugins,$(GPU_BIN)/python)
+	-for name in trl unsloth; do $(BENCH) $(if $(wildcard wheels),PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/wheels) \
+		$(GPU_BIN)/graftlm envs create $$name; done
+	for name in gpu gpu-sweep; do $(BENCH) $(GPU_BIN)/graftlm bench run --config benchmarks/$$name.yaml \
+		--out .bench/$$name --stop-after $(BENCH_MINUTES) || exit 1; done
+	$(GPU_BIN)/python benchmarks/publish.py .bench/gpu .bench/gpu-sweep
 
 wheels: ## Small wheels for a GPU machine without network (GPU_PYTHON=3.12); torch and transformers are there already
 	$(PYTHON) -m pip download --quiet -d wheels -c constraints.txt --only-binary=:all: --python-version $(GPU_PYTHON) \
@@ -84,4 +105,4 @@ wheels-environments: $(INSTALLED) ## Wheels of the environments that are made he
 			-r wheels-$$name.txt && rm wheels-$$name.txt; done
 
 clean: ## Remove the environment and what the tools leave
-	rm -rf $(VENV) .venv-gpu wheels .home .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-gpu wheels .home .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

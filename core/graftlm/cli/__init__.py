@@ -24,6 +24,7 @@ COMMANDS = {
     "plugins": ("graftlm.cli.plugins:plugins", "List and show the plugins"),
     "envs": ("graftlm.cli.envs:envs", "Make and check the environments that some backends run in"),
     "config": ("graftlm.cli.config:config", "The keys of a run's file, and files of other tools"),
+    "bench": ("graftlm.cli.bench:bench", "Measure backends against each other, and check that they computed the same"),
     "doctor": ("graftlm.cli.doctor:doctor", "Say what a report of a problem needs"),
 }
 

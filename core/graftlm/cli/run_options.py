@@ -35,21 +35,27 @@ def run_options(command: F) -> F:
     return click.argument("data", required=False)(command)
 
 
-def setting_option(name: str, metadata: Mapping[str, Any], kind: Any) -> Callable[[F], F]:
-    """The flag of a setting; ``kind`` is its type, or None."""
+def setting_option(
+    name: str, metadata: Mapping[str, Any], kind: Any, *, more: tuple[str, ...] = (), multiple: bool = False
+) -> Callable[[F], F]:
+    """The flag of a setting; ``kind`` is its type, or None. ``more`` are other names of it; ``multiple``: it can be
+    given several times.
+    """
     wanted = next(t for t in typing.get_args(kind) if t is not types.NoneType)
     flag = f"--{name.replace('_', '-')}"
+    flags = (*more, flag)
     default = metadata["default"]
     model = ", or what the model suggests" if name in SUGGESTED else ""
     stated = "" if default is None or wanted is bool else f" [default: {default}{model}]"
     text = f"{metadata['help']}.{stated}"
     if wanted is bool:
         text += f" [default: {'on' if default else 'off'}]"
-        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text, multiple=multiple)
     if metadata["choices"]:
-        return click.option(flag, name, metavar="|".join(metadata["choices"]), help=f"{metadata['help']}.{stated}")
+        shown = "|".join(metadata["choices"])
+        return click.option(*flags, name, metavar=shown, help=f"{metadata['help']}.{stated}", multiple=multiple)
     shown = metadata["metavar"] or {int: "N", float: "X", str: "NAME"}[wanted]
-    return click.option(flag, name, type=wanted, metavar=shown, help=text)
+    return click.option(*flags, name, type=wanted, metavar=shown, help=text, multiple=multiple)
 
 
 def run_config(
@@ -67,11 +73,17 @@ def run_config(
             if flag in said and key not in said:
                 layers.pop(key, None)
     layers |= said
-    options = {kind: dict(values) for kind, values in (layers.get("options") or {}).items()}
+    options = with_assignments(layers.get("options") or {}, assignments)
+    return RunConfig(**{**layers, "options": options or None})
+
+
+def with_assignments(known: Mapping[str, Any], assignments: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Options of plugins by kind, with those of ``--set``."""
+    options = {kind: dict(values) for kind, values in known.items()}
     for assignment in assignments:
         place, equals, value = assignment.partition("=")
         kind, dot, name = place.partition(".")
         if not (equals and dot and kind and name):
             raise UsageError(f"--set {assignment!r} is not of the form KIND.NAME=VALUE, as method.use_rslora=true")
         options.setdefault(kind, {})[name] = value
-    return RunConfig(**{**layers, "options": options or None})
+    return options

@@ -29,7 +29,8 @@ class TrainJob:
     """A run: its folder's name, the folder of the base's files, and where the adapter is staged. ``parent`` is the
     folder of the adapter that it goes on from, or empty. ``proves``: the worker that trains goes on to prove and score;
     where it runs in a backend's own environment, the base environment does that, in a job of its own. ``code`` is the
-    digest of the front's graftlm.
+    digest of the front's graftlm. ``answers``: how many prompts of the data the proof answers with the staged adapter,
+    by ``answer_tokens`` at most.
     """
 
     run: str
@@ -38,6 +39,8 @@ class TrainJob:
     parent: str = ""
     proves: bool = True
     code: str = ""
+    answers: int = 0
+    answer_tokens: int = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

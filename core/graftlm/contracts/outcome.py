@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+Given = Literal["planned", "other", "unseen"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
@@ -27,7 +29,8 @@ class Effective:
 
     ``quantized_share`` is the share of the base's parameters that is quantized. ``rope`` holds the RoPE parameters of
     the loaded model and its positions. ``patched`` counts the modules whose code is another package's than their
-    class says.
+    class says. ``given`` is what the model was given in the first step: the planned samples, or other ids; or it could
+    not be seen.
     """
 
     device: str
@@ -49,6 +52,7 @@ class Effective:
     rope: Mapping[str, Any] = field(default_factory=dict)
     gradient_checkpointing: bool = False
     patched: Mapping[str, int] = field(default_factory=dict)
+    given: Given = "unseen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,8 @@ class Training:
     """What training gave: ``losses`` are mean nats a trained token, one an optimizer step; ``validation`` are
     (step, loss) pairs. ``tokens`` are real (non-padding) ones, and ``seconds`` the time in the training loop;
     ``total_seconds`` counts from the worker's start. ``base_digest`` is of the base's weights as loaded, or empty where
-    the backend loads them itself.
+    the backend loads them itself. ``energy`` is what the device took in the training loop, in joules, or None where
+    it does not tell.
     """
 
     losses: tuple[float, ...]
@@ -126,6 +131,7 @@ class Training:
     effective: Effective
     memory: MemoryUse
     base_digest: str
+    energy: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,13 +188,15 @@ class Backend(Spec):
 
     ``environment`` is None where the base environment serves. ``packs``: it passes the positions of packed batches on.
     ``notes`` are sentences that a plan shows and that stop nothing. ``check(plan)`` gives reasons against the whole of
-    a resolved plan.
+    a resolved plan. ``as_is``: somebody's script, with whatever it makes of the plan: what it does is measured and told
+    in a comparison, where of another backend it would be an error, and nothing of it is kept.
     """
 
     kind: ClassVar[str] = "backend"
     target: str
     environment: Environment | None = None
     packs: bool = False
+    as_is: bool = False
     supports: Callable[[Situation], Sequence[str]] = anywhere
     notes: Callable[[Situation], Sequence[str]] = anywhere
     check: Callable[[Plan], Sequence[str]] | None = None

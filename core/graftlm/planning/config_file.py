@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from graftlm_registry.suggestions import unknown
 
 def read_config_file(path: Path) -> dict[str, Any]:
     """Settings by name; ``UsageError`` on anything that is not one. Paths of data are relative to the file."""
+    return typed_settings(str(path), read_yaml(path), path.parent)
+
+
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """The keys and values of a file; ``UsageError`` where it has none."""
     import yaml
 
     try:
@@ -27,18 +33,25 @@ def read_config_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path} must hold keys and values, such as 'model: tiny-mistral'")
+    return content
+
+
+def typed_settings(what: str, content: Mapping[Any, Any], folder: Path | None = None) -> dict[str, Any]:
+    """Keys and values as settings by name; ``UsageError`` begins with ``what``. Paths of data are relative to
+    ``folder``.
+    """
     kinds = typing.get_type_hints(RunConfig)
     names = [f.name for f in fields(RunConfig)]
     found: dict[str, Any] = {}
     for key, value in content.items():
         name = str(key).replace("-", "_")
         if name not in names:
-            raise UsageError(f"{path}: {unknown('key', str(key), [n.replace('_', '-') for n in names])}")
+            raise UsageError(f"{what}: {unknown('key', str(key), [n.replace('_', '-') for n in names])}")
         if value is not None:
-            found[name] = typed(f"{path}: {key}", name, value, kinds[name])
+            found[name] = typed(f"{what}: {key}", name, value, kinds[name])
     for name in ("data", "val_data", "test_data"):
-        if name in found:
-            found[name] = str(path.parent / found[name])
+        if name in found and folder is not None:
+            found[name] = str(folder / found[name])
     return found
 
 

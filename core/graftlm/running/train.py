@@ -12,23 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from graftlm.contracts.errors import GraftlmError, Interrupted, PluginError, StoreError
-from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord, BaseModel
 from graftlm.contracts.serial import file_digest, from_json, to_builtins, to_json
-from graftlm.environments.declared import find
-from graftlm.environments.state import state_of
-from graftlm.planning import base_model
-from graftlm.source import code_digest
+from graftlm.contracts.specs import Backend
 from graftlm.version import __version__
 from graftlm_registry.adapters import open_store
-from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
 
+from .jobs import lay_out_run, train_and_prove
 from .out_folder import check_out, written
-from .rows import encode_rows, lay_out_rows
+from .rows import encode_rows
 from .stopping import interrupted
 from .worker_process import OnEvent, StartWorker, run_worker
 
@@ -48,6 +44,15 @@ def refuse(plan: Plan) -> None:
         raise PluginError("\n".join(plan.problems))
 
 
+def _refuse_scripts(plan: Plan, registry: Registry) -> None:
+    backend = plan.part("backend").name
+    if registry.get(Backend, backend).as_is:
+        raise PluginError(
+            f"backend {backend} is a script that runs as it is, whatever the plan says: it is there for 'graftlm "
+            "bench' to measure, and makes no adapter to keep"
+        )
+
+
 def carry_out(
     plan: Plan,
     registry: Registry,
@@ -62,6 +67,7 @@ def carry_out(
     A run that fails or is stopped publishes nothing; its staged adapter is removed, its log is kept.
     """
     refuse(plan)
+    _refuse_scripts(plan, registry)
     if out is not None:
         check_out(out)
     store = open_store()
@@ -69,14 +75,14 @@ def carry_out(
     run = None
     try:
         run = _make_run()
-        _prepare(plan, registry, run, staged)
+        lay_out_run(plan, registry, run, staged)
     except BaseException:  # nothing ran: there is no log to keep
         for folder in filter(None, (staged, run)):
             shutil.rmtree(folder, ignore_errors=True)
         raise
     try:
         encode_rows(plan, run, on_event, start)
-        done = _trained(plan, registry, run, on_event, start)
+        done = train_and_prove(plan, registry, run, on_event, start)
         outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
         if outcome.plan_hash != plan.hash:
             raise StoreError("the worker carried out another plan: nothing was published")
@@ -97,20 +103,6 @@ def carry_out(
     if out is not None:
         _copy_out(store.path(record.reference), out, record)
     return Trained(outcome, record, run)
-
-
-def _trained(plan: Plan, registry: Registry, run: Path, on_event: OnEvent, start: StartWorker) -> Mapping[str, Any]:
-    """The last event of the job that proved. A backend's own environment trains, and does no more: what is given to it
-    and what is said of its work comes from the base environment, as for every other.
-    """
-    if not plan.environment:
-        return start("train", run, on_event)
-    state = state_of(find(plan.environment, registry), registry)
-    if state.kind != "ready" or state.manifest is None or state.manifest.lock != plan.lock:
-        raise PluginError(f"environment '{plan.environment}' is not the one that was planned with: plan again")
-    start("initial", run, on_event)
-    start("train", run, on_event, at=state.interpreter())
-    return start("prove", run, on_event)
 
 
 def _nothing_published(error: Interrupted, run: Path) -> Interrupted:
@@ -135,29 +127,6 @@ def _make_run() -> Path:
     except OSError as error:
         raise StoreError(f"{run.parent} cannot be written: {error.strerror}") from None
     return run
-
-
-def _prepare(plan: Plan, registry: Registry, run: Path, staged: Path) -> None:
-    offline, code = bool(plan.settings.get("offline")), plan.load.trust_remote_code
-    asked = base_model.request(plan.model.reference, plan.model.revision, offline, code)
-    source, description = base_model.describe(asked, registry)
-    folder = source.fetch(asked, description)
-    lay_out_rows(plan, registry, run)
-    (run / "plan.json").write_bytes(to_json(plan))
-    parent = str(_parent(plan)) if plan.method.parent else ""
-    proves = not plan.environment
-    job = TrainJob(
-        run=run.name, model=str(folder), staged=str(staged), parent=parent, proves=proves, code=code_digest()
-    )
-    (run / "job.json").write_bytes(to_json(job))
-
-
-def _parent(plan: Plan) -> Path:
-    """The files of the adapter that the run goes on from, still those that the plan names."""
-    folder = open_store().path(plan.method.parent)
-    if content_digest(folder) != plan.method.parent_digest:
-        raise StoreError(f"the files of {plan.method.parent} are not those that were planned with")
-    return folder
 
 
 def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:

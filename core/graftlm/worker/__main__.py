@@ -20,6 +20,7 @@ JOBS = {
     "prove": ("proving", "prove_job"),
     "generate": ("answering", "generate_job"),
     "merge": ("merging", "merge_job"),
+    "rate": ("rate", "rate_job"),
 }
 """Module and function of each job."""
 

@@ -21,18 +21,21 @@ from .patches import Patches
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The base's files, those of the adapter that is gone on from, and where the initial weights are, or are put."""
+    """The base's files, those of the adapter that is gone on from, and where the initial weights are, or are put.
+    ``digest`` is that of the base's weights, where another job of the run has read it.
+    """
 
     base: Path
     parent: Path | None
     initial: Path
+    digest: str = ""
 
 
 def load_adapted(plan: Plan, files: Files, patches: Patches, tuner: Tuner) -> tuple[Any, Loaded]:
     """Base, then patches of stage ``model``, then the method, then patches of stage ``adapter``."""
     patches.enter("load")
     base = load_base(plan.load, files.base, plan.device)
-    loaded = loaded_base(base, base_digest(base.model))
+    loaded = loaded_base(base, files.digest or base_digest(base.model))
     patches.enter("model", base.model)
     tuned = _attach(plan, base.model, files, tuner)
     if plan.training.gradient_checkpointing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from graftlm.encoding.rows import EncodedRows
 from graftlm.encoding.tokenizing import IGNORED
 
 from .batches import MicroBatches, Steps, chunks, collate, collate_packed
+from .energy import EnergyMeter
 from .events import Events
 from .generation import inference
 from .schedule import learning_rate
@@ -43,16 +44,19 @@ class RunContext:
         place: Callable[[Any], None],
         measure: Callable[[Any, bool], None],
         first_step: Callable[[Any], None],
+        flops: Callable[[Sequence[int]], float],
     ) -> None:
         self.plan, self.device, self.folder, self.encoded, self.scratch = plan, plan.device, folder, encoded, scratch
         self.parent = parent
         self.model: Any = None
-        self._load, self._place, self._measure, self._first_step = load, place, measure, first_step
+        self._load, self._place, self._measure, self._first_step, self._flops = load, place, measure, first_step, flops
         self._collate = collate_packed if plan.training.packing else collate
         self.losses: list[float] = []
         self.validation_losses: list[tuple[int, float]] = []
         self.tokens = 0
         self.seconds = 0.0
+        self.energy: float | None = None
+        self._meter: EnergyMeter | None = None
         self._events, self.rows, self._validation, self._order = events, rows, validation, order
         self._clock = 0.0
         self._overflows = 0
@@ -75,6 +79,7 @@ class RunContext:
 
     def start(self) -> None:
         """Start the training clock."""
+        self._meter = EnergyMeter(self.device)
         self._clock = time.perf_counter()
 
     def steps(self) -> Steps:
@@ -91,7 +96,8 @@ class RunContext:
 
     def stepped(self, *, step: int, loss: float, tokens: int, gradient_norm: float, model: Any) -> None:
         now = time.perf_counter()
-        self.seconds += now - self._clock
+        seconds = now - self._clock
+        self.seconds += seconds
         if step != len(self.losses):
             raise RunError(f"the backend reported step {step + 1} after step {len(self.losses)}")
         # In fp16 the scaler finds its scale by overflowing now and then, and skips those steps.
@@ -107,8 +113,10 @@ class RunContext:
             self._first_step(self.model)
         self.losses.append(loss)
         self.tokens += tokens
+        self.energy = self._meter.joules() if self._meter else None
         fields: dict[str, Any] = {}
         done = step + 1
+        lengths = [self.rows.length(sample) for sample in self._order[step]]
         if self._validation is not None and (done % self.plan.training.eval_every == 0 or done == len(self._order)):
             value = self._validate(model)
             if not math.isfinite(value):
@@ -123,6 +131,10 @@ class RunContext:
             gradient_norm=gradient_norm,
             learning_rate=self.learning_rate(step),
             tokens_per_second=self.tokens / self.seconds,
+            seconds=seconds,
+            tokens=tokens,
+            trained=sum(self.rows.trained(sample) for sample in self._order[step]),
+            flops=self._flops(lengths),
             **fields,
         )
         self.checkpoint()

@@ -50,15 +50,18 @@ def loaded_base(base: Base, digest: str) -> Loaded:
     )
 
 
-def loaded_by_a_backend(model: Any, plan: Plan) -> Loaded:
-    """Of a PEFT model that a backend loaded itself; ``RunError`` where its base is not the plan's."""
+def loaded_by_a_backend(model: Any, plan: Plan, *, as_is: bool = False) -> Loaded:
+    """Of a PEFT model that a backend loaded itself; ``RunError`` where its base is not the plan's, unless what it does
+    is to be measured ``as_is``.
+    """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     quantized = quantizer_of(plan.load).quantized(base)
     linear = tuple(name for name in linear_layers(base) if ".lora_" not in name)
-    check_quantized(plan.load, linear, quantized)
-    rope.check(base, plan.load.rope)
-    rope.forget_longer_texts(base)
-    _check_settings(model, plan.method)
+    if not as_is:
+        check_quantized(plan.load, linear, quantized)
+        rope.check(base, plan.load.rope)
+        rope.forget_longer_texts(base)
+        _check_settings(model, plan.method)
     for config in getattr(model, "peft_config", {}).values():  # a path is nobody's business
         config.base_model_name_or_path = plan.load.name
     trained = {id(p) for p in model.parameters() if p.requires_grad} if plan.method.keeps == "adapter" else set()
@@ -74,8 +77,10 @@ def loaded_by_a_backend(model: Any, plan: Plan) -> Loaded:
     )
 
 
-def effective(model: Any, loaded: Loaded, plan: Plan, tuner: Tuner, loss: str, packing: bool) -> Effective:
-    """``RunError`` where what was loaded is not the plan's."""
+def effective(
+    model: Any, loaded: Loaded, plan: Plan, tuner: Tuner, loss: str, packing: bool, *, as_is: bool = False
+) -> Effective:
+    """``RunError`` where what was loaded is not the plan's, unless it is to be measured ``as_is``."""
     adapted = tuner.adapted(model)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     found = Effective(
@@ -99,6 +104,8 @@ def effective(model: Any, loaded: Loaded, plan: Plan, tuner: Tuner, loss: str, p
         gradient_checkpointing=bool(getattr(model, "is_gradient_checkpointing", False)),
         patched=patched(model),
     )
+    if as_is:
+        return found
     wanted = {
         "device": plan.device,
         "attention": plan.attention,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from graftlm.chat_templates.binding import bound, own_template
+from graftlm.contracts.conversation import RenderOptions
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Outcome, Proof, Score, Training
 from graftlm.contracts.plan import Plan
@@ -35,7 +37,7 @@ def prove_job(run: Path, events: Events, trained: torch.Tensor | None = None) ->
     files = RunFiles(run)
     plan, job, training = files.plan(), files.job(), files.trained()
     events.progress("prove", 0, 1)
-    before = training.base_digest if job.proves else _known(files)
+    before = training.base_digest if job.proves else files.known_digest()
     with own_template(Path(job.model), plan.template.today) as own:
         template = bound(registry().get(PromptTemplate, plan.template.name), own)
         logits = files.trained_logits() if trained is None else trained
@@ -44,15 +46,10 @@ def prove_job(run: Path, events: Events, trained: torch.Tensor | None = None) ->
     events.send("done", outcome=to_builtins(outcome))
 
 
-def _known(files: RunFiles) -> str:
-    """The base's digest as this environment read it before training; another's may name the tensors otherwise."""
-    return files.base_digest.read_text(encoding="ascii") if files.base_digest.is_file() else ""
-
-
 class _Proving:
     def __init__(self, plan: Plan, job: TrainJob, files: RunFiles, events: Events, template: PromptTemplate) -> None:
         self.plan, self.files, self.events, self.template = plan, files, events, template
-        self.folder, self.staged = Path(job.model), Path(job.staged)
+        self.job, self.folder, self.staged = job, Path(job.model), Path(job.staged)
         self.tokenizer = SpanTokenizer.from_folder(self.folder)
 
     def carry_out(self, trained: torch.Tensor, base_before: str) -> tuple[Proof, tuple[Score, ...]]:
@@ -70,7 +67,22 @@ class _Proving:
 
         device = self.plan.device
         tuned, proof = prove(trained, base, base_before, tuner, self.staged, rows, device, score_base)
+        if self.job.answers:
+            self._answer(tuned)
         return proof, (*scores, *self._scores(tuned, "after"))
+
+    def _answer(self, tuned: Any) -> None:
+        """Greedy answers to the first prompts of the data, for a comparison of what was trained."""
+        from .generation import greedy, stop_ids
+
+        asked = RenderOptions(generation_prompt=True, thinking=self.plan.encoding.thinking)
+        rows = self.files.rows(self.job.answers)
+        prompts = [self.tokenizer.encode(self.template.render(row.prompt, asked)).ids for row in rows]
+        stops = stop_ids(self.tokenizer, self.template.stop_tokens)
+        found = greedy(
+            tuned, prompts, stops, self.job.answer_tokens, self.plan.device, self.events.checkpoint
+        )  # fmt: skip
+        self.files.answers.write_text(json.dumps([self.tokenizer.decode(ids) for ids in found]), encoding="utf-8")
 
     def _scores(self, model: Any, moment: Literal["before", "after"]) -> list[Score]:
         from .evaluation import evaluate

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graftlm.contracts.conversation import Conversation
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json
+from graftlm.data.rows import read_row
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +29,7 @@ class RunFiles:
         self.initial = run / "initial" / "adapter.safetensors"
         self.base_digest = run / "initial" / "base.sha256"
         self.training = run / "training.json"
+        self.answers = run / "answers.json"
         self._logits = run / "scratch" / "trained.safetensors"
 
     def plan(self) -> Plan:
@@ -35,6 +40,20 @@ class RunFiles:
 
     def trained(self) -> Training:
         return from_json(self.training.read_bytes(), Training, "what training gave")
+
+    def rows(self, most: int) -> list[Conversation]:
+        """The first rows that ask something: of validation, then of training."""
+        return list(islice(self._asking(), most))
+
+    def _asking(self) -> Iterator[Conversation]:
+        for split in ("validation", "train"):
+            if (path := self.run / "data" / f"{split}.jsonl").is_file():
+                with path.open("rb") as file:
+                    yield from (row for row in map(read_row, file) if not row.is_document)
+
+    def known_digest(self) -> str:
+        """Of the base's weights, where the job ``initial`` read them; else empty."""
+        return self.base_digest.read_text(encoding="ascii") if self.base_digest.is_file() else ""
 
     def keep_trained(self, logits: torch.Tensor) -> None:
         """``float32[tokens, vocabulary]`` of the model that was trained, for the proof."""

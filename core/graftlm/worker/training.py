@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from graftlm.contracts.outcome import EncodingCounts, MemoryUse, Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_builtins, to_json
 from graftlm.contracts.services import Trainer, Tuner
+from graftlm.contracts.specs import Backend
 from graftlm.contracts.versions import versions
 from graftlm.encoding.kept import read_counts
 from graftlm.encoding.rows import load_rows
@@ -93,11 +95,14 @@ class _Training:
             effective=self.effective,
             memory=memory,
             base_digest=self.loaded.digest,
+            energy=context.energy,
         )
 
     def _prepare(self, trainer: Trainer) -> tuple[EncodingCounts, RunContext]:
         from .batches import known_order
         from .context import RunContext
+        from .given import GivenIds
+        from .work import step_flops
 
         encoded = self.files.encoded
         counts = {
@@ -110,6 +115,7 @@ class _Training:
                 self.events.warning(warning)
         rows = load_rows(encoded / "train.safetensors")
         order = known_order(self.plan, encoded)
+        given = GivenIds([rows.row(i)[0].tolist() for i in order[0]])
         parent = Path(self.job.parent) if self.job.parent else None
         base = Path(self.job.model)
 
@@ -117,31 +123,39 @@ class _Training:
             from .adapt import Files, load_adapted
 
             draw_weights(self.plan, base, self.events)
-            files = Files(base, parent, self.files.initial)
+            files = Files(base, parent, self.files.initial, self.files.known_digest())
             model, self.loaded = load_adapted(self.plan, files, self.patches, self.tuner)
             return model
+
+        as_is = registry().get(Backend, self.plan.part("backend").name).as_is
 
         def place(model: Any) -> None:
             from .effective import loaded_by_a_backend
 
-            place_initial(model, self.files.initial, self.plan)
-            self.loaded = loaded_by_a_backend(model, self.plan)
+            if not as_is:
+                place_initial(model, self.files.initial, self.plan)
+            self.loaded = loaded_by_a_backend(model, self.plan, as_is=as_is)
             self.patches.enter("model", model)
             self.patches.enter("adapter", model)
 
         def measure(model: Any, packing: bool) -> None:
             from .effective import effective
 
-            self.effective = effective(model, self.loaded, self.plan, self.tuner, trainer.loss, packing)
+            self.effective = effective(model, self.loaded, self.plan, self.tuner, trainer.loss, packing, as_is=as_is)
             self.events.send("effective", **to_builtins(self.effective))
             self.patches.enter("step", model)
+            given.watch(model)
             context.start()
 
         def stepped(model: Any) -> None:
             from .patched import patched
 
             found = {**self.effective.patched, **patched(model)}  # libraries patch when they begin to train, too
-            self.effective = replace(self.effective, patched=dict(sorted(found.items())))
+            self.effective = replace(self.effective, patched=dict(sorted(found.items())), given=given.found())
+
+        def flops(lengths: Sequence[int]) -> float:
+            shape, method = self.plan.model.facts.shape, self.plan.method
+            return step_flops(shape, self.effective.trainable_parameters, method.keeps, lengths) if shape else 0.0
 
         context = RunContext(
             plan=self.plan,
@@ -157,6 +171,7 @@ class _Training:
             place=place,
             measure=measure,
             first_step=stepped,
+            flops=flops,
         )
         return counts["train"], context
 

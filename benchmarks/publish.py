@@ -1,0 +1,47 @@
+"""Puts the reports of finished comparisons into ``benchmarks/results/DATE-SUITE``, with their runs in one archive.
+
+``python publish.py FOLDER …``; the table in the README is that of the suite ``cpu``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+
+from graftlm.comparing.record import read_record
+from graftlm.comparing.report.files import write_report
+from graftlm.comparing.report.markdown import readme_table
+from graftlm.comparing.results import ResultFolder
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ("report.md", "report.html", "report.json", "suite.json")
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+
+def publish(folder: Path) -> Path:
+    """The folder in ``results``."""
+    report, _ = write_report(folder)
+    title = read_record(ResultFolder(folder)).suite.title
+    target = ROOT / "benchmarks" / "results" / f"{report.created[:10]}-{title}"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in FIGURES:
+        shutil.copyfile(folder / name, target / name)
+    with tarfile.open(target / "runs.tar.xz", "w:xz") as archive:
+        archive.add(folder / "runs", arcname="runs")
+    if title == "cpu":
+        _into_readme(readme_table(report))
+    return target
+
+
+def _into_readme(table: str) -> None:
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    path.write_text(f"{text[:begin]}\n{table.strip()}\n{text[end:]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for given in sys.argv[1:]:
+        print(f"kept in {publish(Path(given))}")

@@ -1,0 +1,1 @@
+"""Cells compared: planned together, run in interleaved rounds, each in a fresh process, checked, and reported."""

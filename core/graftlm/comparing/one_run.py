@@ -1,0 +1,166 @@
+"""One run of one cell, in processes of its own, measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from graftlm.contracts.errors import GraftlmError, Interrupted, RunError
+from graftlm.contracts.outcome import Outcome, Training
+from graftlm.contracts.plan import Plan
+from graftlm.contracts.serial import digest, from_json
+from graftlm.contracts.specs import Backend
+from graftlm.running.jobs import interpreter_of, lay_out_run, write_job
+from graftlm.running.rows import encode_rows
+from graftlm.running.worker_process import OnEvent, StartWorker
+from graftlm_registry.plugins import Registry
+
+from .cells import Cell
+from .results import Inputs, RunResult, StepFigures
+
+BULKY = ("data", "encoded", "initial", "scratch", "staged")
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the runs of a comparison share. ``work`` is a folder for them; ``rates`` are the device's, by precision."""
+
+    registry: Registry
+    work: Path
+    machine: Mapping[str, str]
+    git: str
+    rates: Mapping[str, float]
+    answers: int
+    start: StartWorker
+
+
+def run_once(cell: Cell, plan: Plan, number: int, prove: bool, bench: Bench, on_event: OnEvent) -> RunResult:
+    """Train as the plan says, and prove where asked. A run that fails is a result with an error; its log is left in
+    ``bench.work / "log.txt"``. Raises ``Interrupted`` and ``KeyboardInterrupt``: nothing of such a run is kept.
+    """
+    run = bench.work / "run"
+    shutil.rmtree(run, ignore_errors=True)
+    (run / "scratch").mkdir(parents=True)
+    blank = RunResult(
+        cell=cell.name, round=number, finished="", settings=cell.settings, plan=plan, machine=bench.machine,
+        git=bench.git, rate=bench.rates.get(plan.dtype, 0.0),
+    )  # fmt: skip
+    watch = _Watch(on_event)
+    try:
+        result = _run(blank, plan, run, prove, bench, watch)
+    except (Interrupted, KeyboardInterrupt):
+        raise
+    except GraftlmError as error:
+        result = replace(blank, error=str(error), steps=tuple(watch.steps))
+    finally:
+        if (run / "log.txt").is_file():
+            shutil.copyfile(run / "log.txt", bench.work / "log.txt")
+        shutil.rmtree(run, ignore_errors=True)
+    return replace(
+        result,
+        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        wall_seconds=round(time.perf_counter() - watch.began, 3),
+    )
+
+
+class _Watch:
+    """Takes the steps out of the events, and the time of the first."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self._on_event = on_event
+        self.began = time.perf_counter()
+        self.steps: list[StepFigures] = []
+        self.validation: list[tuple[int, float]] = []
+        self.started = self.first = 0.0
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "metric":
+            self.first = self.first or time.perf_counter() - self.started
+            names = ("loss", "gradient_norm", "seconds", "tokens", "trained", "flops")
+            taken = {name: event[name] for name in names}
+            norm = event["gradient_norm"] if math.isfinite(event["gradient_norm"]) else None
+            self.steps.append(StepFigures(**{**taken, "gradient_norm": norm}))
+        self._on_event(event)
+
+
+def _run(blank: RunResult, plan: Plan, run: Path, prove: bool, bench: Bench, watch: _Watch) -> RunResult:
+    staged = run / "staged"
+    staged.mkdir()
+    job = lay_out_run(plan, bench.registry, run, staged)
+    at = interpreter_of(plan, bench.registry)
+    write_job(run, job, proves=False, answers=bench.answers)
+    encode_rows(plan, run, watch, bench.start)
+    inputs = _same_start(plan, run, bench, watch)
+    watch.started = time.perf_counter()
+    bench.start("train", run, watch, at=at)
+    training = from_json((run / "training.json").read_bytes(), Training, "what training gave")
+    done = replace(
+        blank,
+        inputs=inputs,
+        effective=training.effective,
+        steps=tuple(watch.steps),
+        validation=training.validation,
+        first_step_seconds=round(watch.first, 3),
+        training_seconds=training.seconds,
+        memory=training.memory,
+        energy=training.energy,
+        adapter_bytes=sum(path.stat().st_size for path in staged.rglob("*") if path.is_file()),
+    )
+    if not prove or bench.registry.get(Backend, plan.part("backend").name).as_is:
+        return done
+    outcome = from_json(json.dumps(bench.start("prove", run, watch)["outcome"]), Outcome, "the worker's outcome")
+    if outcome.plan_hash != plan.hash:
+        raise RunError("the worker carried out another plan")
+    answers = json.loads((run / "answers.json").read_bytes()) if bench.answers else []
+    return replace(done, proof=outcome.proof, scores=outcome.scores, answers=tuple(answers))
+
+
+def _same_start(plan: Plan, run: Path, bench: Bench, on_event: OnEvent) -> Inputs:
+    """Order and initial weights, made once for all cells that compute the same, and given to every backend alike."""
+    made_of = [
+        [(split.name, split.digest) for split in plan.data.splits], plan.model.digest, plan.template, plan.encoding,
+        plan.training, replace(plan.method, parent=""), plan.load, plan.device,
+    ]  # fmt: skip
+    kept = bench.work / "initial" / digest(made_of)[:32]
+    if not kept.is_dir():
+        bench.start("initial", run, on_event)
+        partial = kept.with_name(f"{kept.name}.{os.getpid()}")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(run / "initial", partial)
+        shutil.copyfile(run / "encoded" / "order.json", partial / "order.json")
+        partial.rename(kept)
+    else:
+        (run / "initial").mkdir()
+        for file in kept.iterdir():
+            shutil.copyfile(file, (run / "encoded" if file.name == "order.json" else run / "initial") / file.name)
+    rows = run / "encoded" / "train.safetensors"
+    return Inputs(
+        ids=_tensors_digest(rows, ("ids", "offsets")),
+        labels=_tensors_digest(rows, ("labels",)),
+        order=hashlib.sha256((run / "encoded" / "order.json").read_bytes()).hexdigest()[:16],
+        initial=_tensors_digest(run / "initial" / "adapter.safetensors"),
+    )
+
+
+def _tensors_digest(path: Path, names: Sequence[str] = ()) -> str:
+    """Of these tensors, or of all: their bytes, whatever else the file says. Empty where there is no file."""
+    if not path.is_file():
+        return ""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        for name in names or sorted(header.keys() - {"__metadata__"}):
+            begin, end = header[name]["data_offsets"]
+            file.seek(8 + size + begin)
+            found.update(f"{name} {header[name]['dtype']} {header[name]['shape']}".encode() + file.read(end - begin))
+    return found.hexdigest()[:16]

@@ -1,0 +1,94 @@
+"""``suite.json``: what a comparison's folder holds the results of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from graftlm.contracts.errors import StoreError, UsageError
+from graftlm.contracts.serial import digest, to_json
+from graftlm_registry.home import keep
+
+from .resolving import PlannedCell
+from .results import FORM, ResultFolder, read_file
+from .suite import Suite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRecord:
+    """A cell as it was planned: ``problem`` says why it could not run, ``plan_hash`` is empty then."""
+
+    name: str
+    slug: str
+    settings: Mapping[str, Any]
+    shown: Mapping[str, str]
+    problem: str
+    plan_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteRecord:
+    """Written when a comparison begins, and anew when it goes on."""
+
+    suite: Suite
+    cells: tuple[CellRecord, ...]
+    machine: Mapping[str, str]
+    git: str
+    created: str
+    form: int = FORM
+
+
+def read_record(folder: ResultFolder) -> SuiteRecord:
+    """``UsageError`` where the folder holds no comparison."""
+    if not folder.suite.is_file():
+        raise UsageError(f"there are no results in {folder.root}: give the folder that 'graftlm bench run --out' wrote")
+    return read_file(folder.suite, SuiteRecord)
+
+
+def begin(
+    suite: Suite, cells: Sequence[PlannedCell], folder: ResultFolder, machine: Mapping[str, str], git: str
+) -> SuiteRecord:
+    """Keep what the folder is for, or go on with what it holds. ``UsageError`` where that is something else: another
+    suite, or finished runs of other plans, whose figures would not belong together.
+    """
+    record = SuiteRecord(
+        suite=suite,
+        cells=tuple(
+            CellRecord(
+                name=c.cell.name, slug=c.cell.slug, settings=c.cell.settings, shown=c.cell.shown, problem=c.problem,
+                plan_hash=c.plan.hash if c.plan else "",
+            )
+            for c in cells
+        ),
+        machine=machine,
+        git=git,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+    if folder.suite.is_file():
+        known = read_record(folder)
+        if _work(known.suite) != _work(suite):
+            raise UsageError(f"{folder.root} holds the results of another comparison: give another --out")
+        _check_plans(record, folder)
+        record = replace(record, created=known.created)
+    folder.make()
+    keep(folder.suite, to_json(record))
+    if not folder.suite.is_file():
+        raise StoreError(f"{folder.suite} cannot be written")
+    return record
+
+
+def _work(suite: Suite) -> str:
+    """More rounds of the same are the same comparison."""
+    return digest(replace(suite, repeat=0))
+
+
+def _check_plans(record: SuiteRecord, folder: ResultFolder) -> None:
+    hashes = {cell.name: cell.plan_hash for cell in record.cells}
+    for result in folder.read():
+        if not result.error and result.plan.hash != hashes.get(result.cell, ""):
+            raise UsageError(
+                f"the finished runs of '{result.cell}' in {folder.root} are of another plan (data, packages or "
+                "graftlm's code have changed since): give another --out"
+            )

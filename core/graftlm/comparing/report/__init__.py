@@ -1,0 +1,1 @@
+"""What came of a comparison: one value, written as Markdown, as a page, as JSON."""

@@ -1,0 +1,50 @@
+"""A cell's plan, or why there is none here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graftlm.contracts.config import RunConfig
+from graftlm.contracts.errors import GraftlmError
+from graftlm.contracts.plan import Plan
+from graftlm.planning.resolve import resolve
+from graftlm_registry.plugins import Registry
+
+from .cells import Cell
+
+STEPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCell:
+    """``problem`` says why it cannot run here; empty where it can, and then there is a plan."""
+
+    cell: Cell
+    plan: Plan | None
+    problem: str = ""
+
+
+def planned(cell: Cell, registry: Registry) -> PlannedCell:
+    """Resolved as ``train`` would, with what a comparison needs where nothing else is asked."""
+    try:
+        plan = resolve(RunConfig(**_settings(cell)), registry)
+    except GraftlmError as error:
+        return PlannedCell(cell, None, " ".join(str(error).split()))
+    return PlannedCell(cell, plan, "; ".join(" ".join(problem.split()) for problem in plan.problems))
+
+
+def _settings(cell: Cell) -> Mapping[str, Any]:
+    """Few steps, nothing scored but what was asked for, one validation at the end."""
+    said = dict(cell.settings)
+    if "max_steps" not in said and "epochs" not in said:
+        said["max_steps"] = STEPS
+    scored = "evaluator" in said or "test_data" in said
+    if not scored and "test_split" not in said and "split_rule" not in said:
+        said["test_split"] = 0.0
+    said.setdefault("retention", False)
+    said.setdefault("eval_every", said.get("max_steps", STEPS))
+    said["name"] = re.sub(r"[^a-z0-9]+", "-", f"bench {cell.slug}").strip("-")[:60].strip("-")
+    return said

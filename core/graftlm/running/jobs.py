@@ -1,0 +1,82 @@
+"""A run's folder, and the worker jobs that train in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from graftlm.contracts.errors import PluginError, StoreError
+from graftlm.contracts.job import TrainJob
+from graftlm.contracts.plan import Plan
+from graftlm.contracts.serial import to_json
+from graftlm.environments.declared import find
+from graftlm.environments.interpreter import BASE, Interpreter
+from graftlm.environments.state import state_of
+from graftlm.planning import base_model
+from graftlm.source import code_digest
+from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters.content import content_digest
+from graftlm_registry.plugins import Registry
+
+from .rows import lay_out_rows
+from .worker_process import OnEvent, StartWorker
+
+
+def lay_out_run(plan: Plan, registry: Registry, run: Path, staged: Path) -> TrainJob:
+    """Put the plan, the job and the rows into the run's folder; the base's files are fetched."""
+    asked = base_model.request(
+        plan.model.reference, plan.model.revision, bool(plan.settings.get("offline")), plan.load.trust_remote_code
+    )
+    source, description = base_model.describe(asked, registry)
+    folder = source.fetch(asked, description)
+    lay_out_rows(plan, registry, run)
+    (run / "plan.json").write_bytes(to_json(plan))
+    job = TrainJob(
+        run=run.name,
+        model=str(folder),
+        staged=str(staged),
+        parent=str(_parent(plan)) if plan.method.parent else "",
+        proves=not plan.environment,
+        code=code_digest(),
+    )
+    write_job(run, job)
+    return job
+
+
+def write_job(run: Path, job: TrainJob, **changes: Any) -> None:
+    """The job, with some of it changed, as the next worker reads it."""
+    (run / "job.json").write_bytes(to_json(replace(job, **changes)))
+
+
+def interpreter_of(plan: Plan, registry: Registry) -> Interpreter:
+    """Where the plan trains; ``PluginError`` where its environment is not the one that was planned with."""
+    if not plan.environment:
+        return BASE
+    state = state_of(find(plan.environment, registry), registry)
+    if state.kind != "ready" or state.manifest is None or state.manifest.lock != plan.lock:
+        raise PluginError(f"environment '{plan.environment}' is not the one that was planned with: plan again")
+    return state.interpreter()
+
+
+def train_and_prove(
+    plan: Plan, registry: Registry, run: Path, on_event: OnEvent, start: StartWorker
+) -> Mapping[str, Any]:
+    """The last event of the job that proved. A backend's own environment trains, and does no more: what is given to it
+    and what is said of its work comes from the base environment, as for every other.
+    """
+    at = interpreter_of(plan, registry)
+    if not plan.environment:
+        return start("train", run, on_event)
+    start("initial", run, on_event)
+    start("train", run, on_event, at=at)
+    return start("prove", run, on_event)
+
+
+def _parent(plan: Plan) -> Path:
+    """The files of the adapter that the run goes on from, still those that the plan names."""
+    folder = open_store().path(plan.method.parent)
+    if content_digest(folder) != plan.method.parent_digest:
+        raise StoreError(f"the files of {plan.method.parent} are not those that were planned with")
+    return folder
