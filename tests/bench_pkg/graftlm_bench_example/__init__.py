@@ -20,7 +20,6 @@ TRAINERS = {
     "rate": "OtherRate",
     "fewer": "FewerBatches",
     "padding": "CountedPadding",
-    "flaky": "Flaky",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -185,15 +184,6 @@ class CountedPadding(Honest):
 
     def tokens(self, batches: Sequence[Batch]) -> int:
         return sum(batch.ids.numel() for batch in batches)
-
-
-class Flaky(Honest):
-    """Fails where there is a file ``$BENCH_EXAMPLE_FAILS``."""
-
-    def load(self, context: TrainingContext) -> Any:
-        if Path(os.environ.get("BENCH_EXAMPLE_FAILS", "/nowhere")).exists():
-            raise RuntimeError("today it does not work")
-        return context.load()
 
 
 class Script(Honest):
