@@ -13,7 +13,7 @@ GPU_PYTHON ?= 3.12
 GPU_BIN := .venv-gpu/bin
 GPU_INSTALLED := .venv-gpu/.installed
 GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
-SMALL := hatchling editables pytest hypothesis
+SMALL := hatchling editables pytest hypothesis nvidia-ml-py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-environments test-gpu lint format bench bench-cpu bench-gpu parity wheels wheels-environments clean
@@ -85,14 +85,14 @@ parity: $(INSTALLED) ## The same plan on every backend, on four models, through 
 	$(BENCH) $(BIN)/graftlm bench run --config benchmarks/parity.yaml --out .bench/parity
 	$(BIN)/python benchmarks/publish.py .bench/parity
 
-bench-gpu: $(GPU_INSTALLED) ## The suites of one GPU, with the torch that is installed; BENCH_MINUTES=9 does a part of them
-	$(GPU_BIN)/python benchmarks/training.py --device cuda
+GPU_SUITES ?= gpu gpu-sweep
+bench-gpu: $(GPU_INSTALLED) ## The suites of one GPU, with the torch that is installed (GPU_SUITES=gpu BENCH_MINUTES=8: a part)
 	$(call bench-plugins,$(GPU_BIN)/python)
 	-for name in trl unsloth; do $(BENCH) $(if $(wildcard wheels),PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/wheels) \
 		$(GPU_BIN)/graftlm envs create $$name; done
-	for name in gpu gpu-sweep; do $(BENCH) $(GPU_BIN)/graftlm bench run --config benchmarks/$$name.yaml \
+	for name in $(GPU_SUITES); do $(BENCH) $(GPU_BIN)/graftlm bench run --config benchmarks/$$name.yaml \
 		--out .bench/$$name --stop-after $(BENCH_MINUTES) || exit 1; done
-	$(GPU_BIN)/python benchmarks/publish.py .bench/gpu .bench/gpu-sweep
+	$(GPU_BIN)/python benchmarks/publish.py $(addprefix .bench/,$(GPU_SUITES))
 
 wheels: ## Small wheels for a GPU machine without network (GPU_PYTHON=3.12); torch and transformers are there already
 	$(PYTHON) -m pip download --quiet -d wheels -c constraints.txt --only-binary=:all: --python-version $(GPU_PYTHON) \

@@ -20,10 +20,12 @@ FIGURES = ("report.md", "report.html", "report.json", "suite.json")
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
-def publish(folder: Path) -> Path:
-    """The folder in ``results``."""
+def publish(folder: Path) -> str:
+    """Where it is now; what is not finished stays where it is."""
     report, _ = write_report(folder)
     title = read_record(ResultFolder(folder)).suite.title
+    if waiting := [cell.name for cell in report.cells if cell.status in ("unfinished", "failed")]:
+        return f"{folder} is not finished ({len(waiting)} cells, the first '{waiting[0]}'): nothing was published"
     target = ROOT / "benchmarks" / "results" / f"{report.created[:10]}-{title}"
     target.mkdir(parents=True, exist_ok=True)
     for name in FIGURES:
@@ -32,7 +34,7 @@ def publish(folder: Path) -> Path:
         archive.add(folder / "runs", arcname="runs")
     if title == "cpu":
         _into_readme(readme_table(report))
-    return target
+    return f"kept in {target}"
 
 
 def _into_readme(table: str) -> None:
@@ -44,4 +46,4 @@ def _into_readme(table: str) -> None:
 
 if __name__ == "__main__":
     for given in sys.argv[1:]:
-        print(f"kept in {publish(Path(given))}")
+        print(publish(Path(given)))

@@ -54,6 +54,7 @@ def result_of(plan: Plan, cell: str = "peft", number: int = 1, **changes: Any) -
         "steps": steps_of(), "validation": ((4, 1.9),), "first_step_seconds": 1.0, "training_seconds": 2.0,
         "wall_seconds": 5.0, "memory": MemoryUse(imports=1, peak=1000), "adapter_bytes": 64,
         "answers": ("red", "blue", "red", "blue"),
+        "proof": Proof(effect=2.0, reload=0.0, base_before="0", base_after="0"),
     }  # fmt: skip
     return RunResult(**{**given, **changes})
 

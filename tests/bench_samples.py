@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from graftlm.comparing.report.model import CellReport, Check, Figure, Measure, Ratio, Relation, Report, Slope, Sweep
+from graftlm.comparing.model import CellReport, Check, Figure, Measure, Ratio, Relation, Report, Slope, Sweep
 
 EVIL = "<img src=x onerror=\"document.title='broken'\">"
 EVIL_END = "</script><script>throw 1</script><!-- | `tick` {{title}}"

@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graftlm.comparing.classes import judged
+from graftlm.comparing.model import CellReport, Check
 from graftlm.comparing.parity import EXACT, ROUNDED, check_limits, claim, gate, own_checks, tolerance_of
 from graftlm.comparing.record import CellRecord, SuiteRecord
-from graftlm.comparing.report.model import CellReport, Check
 from graftlm.comparing.results import Inputs, RunResult
 from graftlm.comparing.suite import Suite
 from graftlm.comparing.summary import report
 from graftlm.contracts.errors import UsageError
+from graftlm.contracts.outcome import Proof
 from graftlm.contracts.plan import Plan
 
 INPUTS = Inputs(ids="i", labels="l", order="o", initial="w")
@@ -47,7 +48,8 @@ def test_a_cell_that_did_the_same_passes_every_check(plan: Plan) -> None:
     checks = gate([result_of(plan, "trainer")], [result_of(plan)], EXACT)
     assert failed(checks) == {}
     assert [check.name for check in checks] == [
-        "ids", "data", "parameters", "tokens", "first loss", "gradient norm", "loss curve", "answers",
+        "ids", "data", "parameters", "tokens", "first loss", "gradient norm", "loss curve", "effect on the logits",
+        "answers",
     ]  # fmt: skip
 
 
@@ -132,6 +134,10 @@ WRONG: dict[str, tuple[Callable[[Plan], dict[str, Any]], dict[str, str]]] = {
         lambda plan: {"steps": moved(math.inf, 3)},
         {"loss curve": "loss curve is no number in one of them"},
     ),
+    "another effect": (
+        lambda plan: {"proof": Proof(effect=1.9, reload=0.0, base_before="0", base_after="0")},
+        {"effect on the logits": "effect on the logits differs by 5.0e-02 of it"},
+    ),
     "other answers": (
         lambda plan: {"answers": ("red", "green", "red", "blue")},
         {"answers": "3 of 4 greedy answers the same (at least 85% must be)"},
@@ -145,7 +151,7 @@ def test_one_thing_that_is_wrong_fails_its_check_and_no_other(plan: Plan, what: 
     reference = [result_of(plan), result_of(plan, number=2)]
     wrong = [result_of(plan, "trainer", **changes(plan)), result_of(plan, "trainer", 2)]
     assert failed(gate(wrong, reference, EXACT)) == said
-    if what != "other answers":  # they are of one round
+    if what not in ("other answers", "another effect"):  # they are of one round
         later = [result_of(plan, "trainer"), result_of(plan, "trainer", 2, **changes(plan))]
         assert failed(gate(later, reference, EXACT)) == said
 
@@ -164,6 +170,28 @@ def test_gradients_that_overflowed_together_are_the_same(plan: Plan) -> None:
     """As the first ones do in fp16."""
     run = result_of(plan, steps=steps_of(gradient_norm=None))
     assert failed(gate([run], [run], EXACT)) == {}
+
+
+def test_where_a_model_learns_little_a_small_difference_is_one(plan: Plan) -> None:
+    """In 16 bits a tenth of a nat is allowed, and never more than a tenth of what the reference learned."""
+    curve = [3.0, 2.99, 2.98, 2.95]
+    reference = result_of(plan, steps=steps_of(curve))
+    for by, said in ((0.004, {}), (0.02, {"loss curve": "loss curve differs by 2.0e-02"})):
+        run = result_of(plan, "trainer", steps=steps_of([*curve[:3], curve[3] + by]))
+        assert failed(gate([run], [reference], ROUNDED)) == said
+    wide = result_of(plan, "trainer", steps=moved(0.09, 3))
+    assert failed(gate([wide], [result_of(plan)], ROUNDED)) == {}
+
+
+def test_a_reference_that_learns_nothing_allows_noise(plan: Plan) -> None:
+    flat = [3.0, 3.0, 3.0, 3.0]
+    run = result_of(plan, "trainer", steps=steps_of([*flat[:3], 3.0005]))
+    assert failed(gate([run], [result_of(plan, steps=steps_of(flat))], ROUNDED)) == {}
+
+
+def test_without_a_proof_no_effect_is_compared(plan: Plan) -> None:
+    checks = gate([result_of(plan, "trainer", proof=None)], [result_of(plan)], EXACT)
+    assert "effect on the logits" not in [check.name for check in checks]
 
 
 def test_only_rounds_that_both_have_are_compared(plan: Plan) -> None:
@@ -218,6 +246,20 @@ def test_a_4_bit_cell_without_quantized_layers_says_how_many(plan: Plan) -> None
     assert failed(own_checks([wrong])) == {"quantized layers": "0 of 28 layers quantized"}
     assert failed(own_checks([result_of(nf4)])) == {}
     assert "quantized layers" in failed(own_checks([result_of(nf4), replace(wrong, round=2)]))
+
+
+def test_a_4_bit_cell_with_some_layers_quantized_did_not_do_its_plan(plan: Plan) -> None:
+    nf4 = replace(plan, load=replace(plan.load, quantization="nf4"))
+    wrong = result_of(nf4, effective=effective_of(nf4, quantized_layers=14))
+    assert failed(own_checks([wrong])) == {"quantized layers": "14 of 28 layers quantized"}
+
+
+def test_a_backend_that_packs_by_itself_has_its_own_order(plan: Plan) -> None:
+    """As it was asked to, openly: the samples of a step are others then."""
+    run = result_of(plan, effective=effective_of(plan, packing=True, given="other"))
+    assert failed(own_checks([run])) == {}
+    planned_so = replace(plan, training=replace(plan.training, packing=True))
+    assert "ids" in failed(own_checks([replace(run, plan=planned_so)]))
 
 
 def test_a_full_precision_cell_has_no_check_of_quantized_layers(plan: Plan) -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import bench_samples
 import pytest
 
+from graftlm.comparing.model import CellReport, Ratio, Report
 from graftlm.comparing.report.headline import findings, gate_sentence
 from graftlm.comparing.report.markdown import markdown, readme_table
-from graftlm.comparing.report.model import CellReport, Ratio, Report
 from graftlm.comparing.report.rows import columns, groups, interval, labels, number, quantity
 
 SAMPLES = ("rich", "large", "small", "unfinished", "hostile")

@@ -207,6 +207,8 @@ def test_another_order_within_the_step_is_the_same_step() -> None:
         ([(5, 6, 7, 8), (6, 7, 0, 0), (9, 9, 9, 0), (4, 4, 4, 0)],),  # one too many
         ([(5, 6, 7, 8), (6, 7, 0, 0), (9, 9, 9, 0), (6, 7, 0, 0)],),  # one of them twice
         ([(1, 5, 6, 7, 8), (1, 6, 7, 0, 0), (1, 9, 9, 9, 0)],),  # a token before each
+        ([(0, 5, 6, 7, 8), (0, 6, 7, 0, 0), (0, 9, 9, 9, 0)],),  # the filler itself before each
+        ([(1, 5, 6, 7, 8)], [(1, 6, 7)], [(1, 9, 9, 9)]),  # a token before each, and no padding
         ([(5, 6, 7)], [(6, 7)], [(9, 9, 9)]),  # cut
         ([(8, 7, 6, 5), (7, 6, 0, 0), (9, 9, 9, 0)],),  # turned round
     ],
@@ -244,15 +246,25 @@ def test_validation_is_not_training_and_later_steps_are_not_watched() -> None:
 samples = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=5), min_size=1, max_size=5)
 
 
-def padded(rows: Sequence[Sequence[int]]) -> list[list[int]]:
+def padded(rows: Sequence[Sequence[int]], left: bool = False) -> list[list[int]]:
     longest = max(map(len, rows))
-    return [[*row, *[0] * (longest - len(row))] for row in rows]
+    fillers = [[0] * (longest - len(row)) for row in rows]
+    return [[*filler, *row] if left else [*row, *filler] for row, filler in zip(rows, fillers, strict=True)]
 
 
-@given(samples, st.randoms())
-def test_every_padded_batch_of_the_samples_is_planned(planned: list[list[int]], random: Any) -> None:
+@given(samples, st.randoms(), st.booleans())
+def test_every_padded_batch_of_the_samples_is_planned(planned: list[list[int]], random: Any, left: bool) -> None:
     rows = random.sample(planned, len(planned))
-    assert given_as(padded(rows), samples=planned) == "planned"
+    assert given_as(padded(rows, left), samples=planned) == "planned"
+
+
+@given(samples, st.randoms(), st.booleans())
+def test_a_filler_before_each_of_several_samples_is_other(
+    planned: list[list[int]], random: Any, together: bool
+) -> None:
+    rows = [[0, *row] for row in random.sample(planned, len(planned))]
+    batches = [padded(rows)] if together else [[row] for row in rows]
+    assert given_as(*batches, samples=planned) == ("other" if len(planned) > 1 else "planned")
 
 
 @given(samples, st.randoms())

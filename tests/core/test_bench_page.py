@@ -12,7 +12,7 @@ from typing import Any
 import bench_samples
 import pytest
 
-from graftlm.comparing.report.model import Report
+from graftlm.comparing.model import Report
 from graftlm.comparing.report.page import page
 
 SAMPLES = ("rich", "large", "small", "unfinished", "hostile")

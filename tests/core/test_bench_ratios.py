@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graftlm.comparing.model import Measure, Ratio
 from graftlm.comparing.ratios import bootstrap_of_median, figure, interval, paired_ratio
-from graftlm.comparing.report.model import Measure, Ratio
 
 SPEED = Measure(name="tokens_per_second", label="tokens/s", unit="tokens/s", higher_is_better=True, compared=True)
 TIME = Measure(name="step_seconds", label="step time", unit="s", higher_is_better=False)

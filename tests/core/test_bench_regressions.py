@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graftlm.comparing.model import CellReport, Measure, Report
 from graftlm.comparing.ratios import figure
 from graftlm.comparing.regressions import Change, compare_reports, differs_in, unpaired_ratio
-from graftlm.comparing.report.model import CellReport, Measure, Report
 from graftlm.contracts.errors import UsageError
 
 SPEED = Measure(name="tokens_per_second", label="tokens/s", unit="tokens/s", higher_is_better=True, compared=True)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from bench_runs import PretendedWorker, Told, failing, planned, result_of, steps_of
+from conftest import Said
 
 from graftlm.comparing.cells import cells_of
+from graftlm.comparing.model import Report
 from graftlm.comparing.record import read_record
-from graftlm.comparing.report.model import Report
 from graftlm.comparing.resolving import PlannedCell
 from graftlm.comparing.resolving import planned as planned_cell
 from graftlm.comparing.results import FORM, ResultFolder
@@ -30,6 +31,12 @@ from graftlm_registry.plugins import registry
 # Files
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentences in tables stay on one line, whatever the terminal."""
+    monkeypatch.setenv("COLUMNS", "300")
+
+
 @pytest.fixture
 def plan(home: Path, alpaca: Path) -> Plan:
     return planned(alpaca)
@@ -41,7 +48,7 @@ def folder(tmp_path: Path) -> ResultFolder:
 
 
 def test_a_result_is_read_as_it_was_kept(folder: ResultFolder, plan: Plan) -> None:
-    kept = result_of(plan, steps=steps_of(gradient_norm=None), extra={"of": "a plugin"}, energy=12.5)
+    kept = result_of(plan, steps=steps_of(gradient_norm=None), energy=12.5)
     path = folder.keep("peft-123456", kept)
     assert path.name == "peft-123456.r1.json"
     assert folder.read() == (kept,)
@@ -238,6 +245,18 @@ def test_another_suite_in_the_same_folder_is_refused(small: Small, tmp_path: Pat
     assert (tmp_path / "out" / "suite.json").read_bytes() == kept
 
 
+def test_other_limits_and_moved_data_are_the_same_comparison(small: Small, tmp_path: Path, alpaca: Path) -> None:
+    """Limits are for the report; what is in the data stands in the plans."""
+    start(small("peft", "trainer"), tmp_path / "out")
+    told, _ = start(small("peft", "trainer", tolerance={"first-loss": 0.5}), tmp_path / "out")
+    assert told.began_with == []
+    assert read_record(ResultFolder(tmp_path / "out")).suite.tolerance == {"first-loss": 0.5}
+    (tmp_path / "moved").mkdir()
+    moved = alpaca.rename(tmp_path / "moved" / alpaca.name)
+    told, _ = start(small("peft", "trainer", data=moved), tmp_path / "out")
+    assert told.began_with == []
+
+
 def test_finished_runs_of_other_plans_are_refused(small: Small, tmp_path: Path, alpaca: Path) -> None:
     """The suite is the same, and the data is not: their figures do not belong together."""
     made = small("peft", "trainer")
@@ -411,7 +430,7 @@ def test_a_sweep_with_an_included_cell_beside_it(small: Small, alpaca: Path, tmp
     base = {"data": str(alpaca), "model": "tiny-mistral", "max_steps": 4, "dtype": "fp32", "device": "cpu"}
     made = suite(
         title="one", base=base, matrix={"backend": ("peft", "trainer"), "rank": (2, 4)}, sweeps=("rank",), repeat=1,
-        warmup=1, include=({"backend": "peft", "dropout": 0.5, "label": "apart"},),
+        warmup=1, include=({"backend": "peft", "alpha": 8.0, "label": "apart"},),
     )  # fmt: skip
     start(made, tmp_path / "out")
     found = reported(tmp_path / "out")
@@ -456,3 +475,87 @@ def test_a_disk_that_fills_up_ends_the_bench_and_loses_nothing(
     assert [(r.cell, r.error) for r in ResultFolder(root).read()] == [("peft", "")]
     told, _ = start(made, root)
     assert told.began_with == [("trainer", 1)]
+
+
+# The command
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def command(run: Run, alpaca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """``command(worker, …)``: ``graftlm bench run`` on two rounds with a pretended worker."""
+
+    def call(worker: PretendedWorker, *more: str) -> Said:
+        monkeypatch.setitem(run_rounds.__kwdefaults__, "start", worker)
+        return run(
+            "bench", "run", alpaca, "--model", "tiny-mistral", "--steps", "4", "--warmup-steps", "1", "--repeat", "2",
+            "--dtype", "fp32", "--device", "cpu", "--out", tmp_path / "out", *more,
+        )  # fmt: skip
+
+    return call
+
+
+BOTH = ("--backend", "peft", "--backend", "trainer")
+
+
+def test_the_command_tells_each_run_and_what_came_of_it(command: Run, tmp_path: Path) -> None:
+    done = command(PretendedWorker(), *BOTH)
+    assert done.code == 0, done.err
+    told = [line for line in done.err.splitlines() if "round" in line]
+    assert [line.split("  ")[0:2] for line in told] == [
+        [f"[{i}/4] round {number}", name]
+        for i, (number, name) in enumerate(((1, "peft"), (1, "trainer"), (2, "peft"), (2, "trainer")), start=1)
+    ]
+    assert all("tokens/s" in line and "left)" in line for line in told)
+    for name in ("report.md", "report.html", "report.json"):
+        assert (tmp_path / "out" / name).is_file()
+        assert str(tmp_path / "out" / name) in done.out
+
+
+def test_a_bench_with_a_failed_cell_tells_it_and_has_an_exit_code(command: Run) -> None:
+    done = command(PretendedWorker(failing("trainer")), *BOTH)
+    assert done.code == 1
+    assert "trainer  failed: trainer does not work today" in done.err
+    assert "failed: trainer does not work today" in done.out
+    assert "peft" in done.out
+    again = command(PretendedWorker(), *BOTH)
+    assert again.code == 0
+    assert again.err.count("tokens/s") == 2
+
+
+def test_json_is_the_report_and_nothing_else(command: Run) -> None:
+    done = command(PretendedWorker(), *BOTH, "--json")
+    assert (done.code, done.err) == (0, "")
+    assert [cell["name"] for cell in json.loads(done.out)["cells"]] == ["peft", "trainer"]
+
+
+def test_what_time_did_not_allow_is_said(command: Run) -> None:
+    done = command(PretendedWorker(), *BOTH, "--stop-after", "0.01")
+    assert done.code == 0, done.err
+    assert "4 runs are left: the same command goes on" in done.out
+
+
+def test_a_baseline_that_cannot_run_is_warned_of(command: Run) -> None:
+    done = command(PretendedWorker(), "--backend", "nobody", "--backend", "peft")
+    assert "Warning: the baseline 'nobody' cannot run, so that nothing is compared with it: unknown" in done.err
+    assert "unavailable: unknown backend 'nobody'" in done.out
+
+
+def test_an_interrupt_tells_what_is_kept_and_how_it_goes_on(command: Run, tmp_path: Path) -> None:
+    def before(job: str, backend: str) -> None:
+        if (job, backend) == ("train", "trainer"):
+            raise Interrupted("stopped by SIGINT")
+
+    done = command(PretendedWorker(before), *BOTH)
+    assert done.code == 130
+    assert f"what is finished is kept in {tmp_path / 'out'}, and the same command goes on" in done.err
+    assert len(runs(tmp_path / "out")) == 1
+
+
+def test_the_command_refuses_another_comparison_s_folder(command: Run) -> None:
+    assert command(PretendedWorker(), *BOTH).code == 0
+    refused = command(PretendedWorker(), *BOTH, "--rank", "4")
+    assert refused.code == 2
+    assert "holds the results of another comparison: give another --out" in refused.err

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graftlm.comparing.report.model import Measure, Slope
+from graftlm.comparing.model import Measure, Slope
 from graftlm.comparing.slopes import fitted
 
 TIME = Measure(name="step_seconds", label="Step time", unit="s", higher_is_better=False)

@@ -277,11 +277,26 @@ def test_included_cells_stand_beside_the_base() -> None:
 
 
 def test_two_cells_of_one_name_are_refused() -> None:
-    with pytest.raises(UsageError, match="two cells are called 'a': leave one out, or give included cells a label"):
-        cells_of(of(data=("one/a.jsonl", "two/a.jsonl")))
     include = ({"backend": "peft"},)
-    with pytest.raises(UsageError, match="two cells are called 'peft'"):
+    said = "two cells are called 'peft': leave one out, or give included cells a label"
+    with pytest.raises(UsageError, match=said):
         cells_of(suite(title="one", base={}, matrix={"backend": ("peft", "trl")}, include=include))
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders() -> None:
+    made = of(data=("one/a.jsonl", "two/a.jsonl", "two/b.jsonl"), model=("x/tiny", "y/tiny"))
+    assert names(made) == [
+        f"{data}, {model}" for data in ("one/a.jsonl", "two/a.jsonl", "b") for model in ("x/tiny", "y/tiny")
+    ]
+
+
+def test_options_of_a_cell_are_beside_those_that_all_share() -> None:
+    base = {"options": {"method": {"use_rslora": True, "bias": "none"}, "evaluator": {"n": 1}}}
+    include = ({"options": {"method": {"bias": "all"}, "backend": {"own": 1}}, "label": "other"},)
+    _, other = cells_of(suite(title="one", base=base, matrix={}, include=include))
+    assert other.settings["options"] == {
+        "method": {"use_rslora": True, "bias": "all"}, "evaluator": {"n": 1}, "backend": {"own": 1},
+    }  # fmt: skip
 
 
 def test_something_must_be_left() -> None:
@@ -345,14 +360,20 @@ def against(made: Suite) -> dict[str, str]:
     return {name: base.name if base else "" for name, base in found.items()}
 
 
-def test_the_first_of_all_that_varies_is_the_baseline_on_the_same_work() -> None:
+def test_the_first_of_what_computes_the_same_is_the_baseline_on_the_same_work() -> None:
     made = of(
         data=("a.jsonl", "b.jsonl"), model=("tiny-qwen", "tiny-glm"), backend=("peft", "trl"), dtype=("fp32", "bf16")
     )
-    assert made.baseline == {"backend": "peft", "dtype": "fp32"}
+    assert made.baseline == {"backend": "peft"}
     for name, base in against(made).items():
-        data, model, *_ = name.split(", ")
-        assert base == f"{data}, {model}, peft, fp32"
+        data, model, _, dtype = name.split(", ")
+        assert base == f"{data}, {model}, peft, {dtype}"
+
+
+def test_where_only_what_is_computed_varies_the_first_of_it_is_the_baseline() -> None:
+    made = of(model=("tiny-qwen", "tiny-glm"), dtype=("fp32", "bf16"), rank=(4, 8))
+    assert made.baseline == {"dtype": "fp32"}
+    assert against(made)["tiny-glm, bf16, rank 8"] == "tiny-glm, fp32, rank 8"
 
 
 def test_along_a_sweep_each_cell_is_compared_with_one_of_its_size() -> None:
@@ -424,7 +445,8 @@ def cell(**settings: Any) -> Cell:
 def test_a_cell_is_planned_with_few_steps_and_nothing_scored(home: Path, alpaca: Path) -> None:
     plan = planned(cell(data=str(alpaca), model="tiny-qwen"), registry()).plan
     assert plan is not None
-    assert (plan.training.steps, plan.training.eval_every) == (20, 20)
+    assert plan.training.steps == 20
+    assert plan.training.eval_every >= 20  # at the end, and not before
     assert plan.evaluations == ()
     assert plan.data.split("test") is None
     assert plan.data.split("validation") is not None
@@ -446,6 +468,7 @@ def test_what_a_cell_asks_for_is_planned(home: Path, alpaca: Path) -> None:
     [
         ({"backend": "peftt"}, "unknown backend 'peftt'. Did you mean 'peft'?"),
         ({"data": "none.jsonl"}, "none.jsonl"),
+        ({"dropout": 0.1}, "dropout draws other numbers in every backend"),
         ({"batch_size": 6, "micro_batch": 4}, "--batch-size 6 is not a multiple of --micro-batch 4"),
     ],
 )
@@ -509,6 +532,9 @@ def test_every_cell_has_its_verdict(run: Run, alpaca: Path) -> None:
         (("--steps", "3"), "of which the first 3 are warm-up"),
         (("--sweep", "rank=4"), "needs at least two numbers"),
         (("--baseline", "backend=trl"), "no cell has the settings of the baseline (backend trl)"),
+        (("--rank", "4", "--sweep", "rank=2,4"), "--rank is swept, too: leave one of them out"),
+        (("-",), "standard input can be read once"),
+        (("--json",), "--dry-run prints a table: leave --json out"),
         (("--set", "rank=4"), "is not of the form KIND.NAME=VALUE"),
         (("--repeat", "0"), "0 is not in the range"),
         (("--rank", "x"), "'x' is not a valid integer"),

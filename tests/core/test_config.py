@@ -146,6 +146,13 @@ def test_options_of_plugins_are_layered(planned: Planned, alpaca: Path, yaml_fil
     assert (options["use_rslora"], options["use_dora"]) == (False, False)
 
 
+def test_a_hub_s_data_and_standard_input_are_no_paths(tmp_path: Path) -> None:
+    for data in ("hf:owner/name", "-"):
+        file = tmp_path / "run.yaml"
+        file.write_text(f"data: '{data}'\n", encoding="utf-8")
+        assert read_config_file(file)["data"] == data
+
+
 def test_yaml_paths_are_relative_to_the_file(
     planned: Planned, alpaca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

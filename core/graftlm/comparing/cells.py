@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,13 @@ def cells_of(suite: Suite) -> tuple[Cell, ...]:
         raise UsageError("no cell is left: every one is excluded")
     keys = list(dict.fromkeys(key for settings in varying for key in settings))
     telling = [key for key in keys if len({digest(settings.get(key, suite.base.get(key))) for settings in varying}) > 1]
+    words = _telling_words([_merged(suite.base, settings) for settings in varying])
     found = []
     for settings, label in zip(varying, labels, strict=True):
-        shown = {key: word(key, settings.get(key, suite.base.get(key))) for key in telling}
+        shown = {key: words(key, settings.get(key, suite.base.get(key))) for key in telling}
         shown = {key: said for key, said in shown.items() if said}
         name = label or ", ".join(named(key, said) for key, said in shown.items()) or _only(suite)
-        found.append(Cell(name=name, settings={**suite.base, **settings}, shown=shown))
+        found.append(Cell(name=name, settings=_merged(suite.base, settings), shown=shown))
     for one, other in itertools.combinations(found, 2):
         if one.name == other.name:
             raise UsageError(f"two cells are called '{one.name}': leave one out, or give included cells a label")
@@ -88,6 +89,25 @@ def named(key: str, said: str) -> str:
 
 
 SPEAKING = ("data", "model", "backend", "accelerator", "quantization", "method", "dtype", "options")
+
+
+def _merged(base: Choice, settings: Choice) -> dict[str, Any]:
+    """Options of plugins one by one, all else whole."""
+    merged = {**base, **settings}
+    if "options" in base and "options" in settings:
+        kinds = dict.fromkeys((*base["options"], *settings["options"]))
+        merged["options"] = {k: {**base["options"].get(k, {}), **settings["options"].get(k, {})} for k in kinds}
+    return merged
+
+
+def _telling_words(cells: Sequence[Choice]) -> Callable[[str, Any], str]:
+    """``word``, or the whole value where two of them have the same."""
+    alike: set[tuple[str, str]] = set()
+    for key in ("data", "model"):
+        values = {str(cell[key]) for cell in cells if cell.get(key) is not None}
+        said = [word(key, value) for value in values]
+        alike |= {(key, each) for each in said if said.count(each) > 1}
+    return lambda key, value: str(value) if (key, word(key, value)) in alike else word(key, value)
 
 
 def _products(matrix: Mapping[str, Sequence[Any]]) -> Iterator[Choice]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from graftlm.contracts.plan import Plan
 
 from .cells import word
+from .model import Check
 from .parity import claim, gate, own_checks, tolerance_of
 from .record import CellRecord
-from .report.model import Check
 from .results import RunResult
 from .suite import Suite
 

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping
 
-from .report.model import Measure
+from .model import Measure
 from .results import RunResult
 
 MEASURES = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .figures import MEASURES, measured
+from .model import Slope, Sweep
 from .record import CellRecord
-from .report.model import Slope, Sweep
 from .results import RunResult
 from .slopes import fitted
 from .suite import Suite

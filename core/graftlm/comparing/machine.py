@@ -29,6 +29,7 @@ def git() -> str:
     """The commit of the checkout that graftlm runs from, with ``+`` where files differ from it; else empty."""
     folder = Path(__file__).parent
     try:
+        _git(folder, "ls-files", "--error-unmatch", __file__)  # a repository around an installed one is another's
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         return commit + "+" * bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):

@@ -25,34 +25,40 @@ from graftlm.running.worker_process import OnEvent, StartWorker
 from graftlm_registry.plugins import Registry
 
 from .cells import Cell
+from .parity import claim
+from .rates import Rates
 from .results import Inputs, RunResult, StepFigures
-
-BULKY = ("data", "encoded", "initial", "scratch", "staged")
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What the runs of a comparison share. ``work`` is a folder for them; ``rates`` are the device's, by precision."""
+    """What the runs of a comparison share. ``work`` is a folder for them."""
 
     registry: Registry
     work: Path
     machine: Mapping[str, str]
     git: str
-    rates: Mapping[str, float]
+    rates: Rates
     answers: int
     start: StartWorker
+
+    @property
+    def log(self) -> Path:
+        """Of the last run."""
+        return self.work / "log.txt"
 
 
 def run_once(cell: Cell, plan: Plan, number: int, prove: bool, bench: Bench, on_event: OnEvent) -> RunResult:
     """Train as the plan says, and prove where asked. A run that fails is a result with an error; its log is left in
-    ``bench.work / "log.txt"``. Raises ``Interrupted`` and ``KeyboardInterrupt``: nothing of such a run is kept.
+    ``bench.log``. Raises ``Interrupted`` and ``KeyboardInterrupt``: nothing of such a run is kept.
     """
     run = bench.work / "run"
     shutil.rmtree(run, ignore_errors=True)
+    bench.log.unlink(missing_ok=True)
     (run / "scratch").mkdir(parents=True)
     blank = RunResult(
         cell=cell.name, round=number, finished="", settings=cell.settings, plan=plan, machine=bench.machine,
-        git=bench.git, rate=bench.rates.get(plan.dtype, 0.0),
+        git=bench.git, rate=bench.rates.get((plan.device, plan.dtype), 0.0),
     )  # fmt: skip
     watch = _Watch(on_event)
     try:
@@ -60,10 +66,11 @@ def run_once(cell: Cell, plan: Plan, number: int, prove: bool, bench: Bench, on_
     except (Interrupted, KeyboardInterrupt):
         raise
     except GraftlmError as error:
-        result = replace(blank, error=str(error), steps=tuple(watch.steps))
+        first, _, rest = str(error).partition(f" Its log is {run / 'log.txt'}")  # which is not there for long
+        result = replace(blank, error=first if rest else str(error), steps=tuple(watch.steps))
     finally:
         if (run / "log.txt").is_file():
-            shutil.copyfile(run / "log.txt", bench.work / "log.txt")
+            shutil.copyfile(run / "log.txt", bench.log)
         shutil.rmtree(run, ignore_errors=True)
     return replace(
         result,
@@ -79,7 +86,6 @@ class _Watch:
         self._on_event = on_event
         self.began = time.perf_counter()
         self.steps: list[StepFigures] = []
-        self.validation: list[tuple[int, float]] = []
         self.started = self.first = 0.0
 
     def __call__(self, event: Mapping[str, Any]) -> None:
@@ -126,11 +132,7 @@ def _run(blank: RunResult, plan: Plan, run: Path, prove: bool, bench: Bench, wat
 
 def _same_start(plan: Plan, run: Path, bench: Bench, on_event: OnEvent) -> Inputs:
     """Order and initial weights, made once for all cells that compute the same, and given to every backend alike."""
-    made_of = [
-        [(split.name, split.digest) for split in plan.data.splits], plan.model.digest, plan.template, plan.encoding,
-        plan.training, replace(plan.method, parent=""), plan.load, plan.device,
-    ]  # fmt: skip
-    kept = bench.work / "initial" / digest(made_of)[:32]
+    kept = bench.work / "initial" / digest([claim(plan), plan.device])[:32]
     if not kept.is_dir():
         bench.start("initial", run, on_event)
         partial = kept.with_name(f"{kept.name}.{os.getpid()}")

@@ -10,7 +10,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from .report.model import Figure, Measure, Ratio
+from .model import Figure, Measure, Ratio
 
 LEAST_ROUNDS = 3
 """With fewer there is no interval."""

@@ -11,6 +11,7 @@ from graftlm.contracts.errors import StoreError, UsageError
 from graftlm.contracts.serial import digest, to_json
 from graftlm_registry.home import keep
 
+from .cells import word
 from .resolving import PlannedCell
 from .results import FORM, ResultFolder, read_file
 from .suite import Suite
@@ -80,8 +81,17 @@ def begin(
 
 
 def _work(suite: Suite) -> str:
-    """More rounds of the same are the same comparison."""
-    return digest(replace(suite, repeat=0))
+    """More rounds of the same are the same comparison, and limits are for the report. Where data lies is nothing: what
+    is in it stands in the plans.
+    """
+    shown = [
+        {**each, **({"data": word("data", each["data"])} if "data" in each else {})}
+        for each in (suite.base, *suite.include)
+    ]
+    matrix = {key: [word(key, value) for value in values] for key, values in suite.matrix.items()}
+    return digest(
+        [suite.title, shown, matrix, suite.exclude, suite.baseline, suite.sweeps, suite.warmup, suite.answers]
+    )
 
 
 def _check_plans(record: SuiteRecord, folder: ResultFolder) -> None:

@@ -10,8 +10,8 @@ from typing import Literal
 
 from graftlm.contracts.errors import UsageError
 
+from .model import CellReport, Figure, Measure, Ratio, Report
 from .ratios import LEAST_ROUNDS, Distribution, amount, bootstrap_of_median, interval, ratio_of_logs, usable
-from .report.model import CellReport, Figure, Measure, Ratio, Report
 
 Verdict = Literal["regression", "improvement", "noise", "gone", "new", "no longer comparable", "now fails"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graftlm.contracts.config import RunConfig
+from graftlm.contracts.config import MOST, RunConfig
 from graftlm.contracts.errors import GraftlmError
 from graftlm.contracts.plan import Plan
 from graftlm.planning.resolve import resolve
@@ -33,7 +33,16 @@ def planned(cell: Cell, registry: Registry) -> PlannedCell:
         plan = resolve(RunConfig(**_settings(cell)), registry)
     except GraftlmError as error:
         return PlannedCell(cell, None, " ".join(str(error).split()))
-    return PlannedCell(cell, plan, "; ".join(" ".join(problem.split()) for problem in plan.problems))
+    problems = [*plan.problems, *_not_comparable(plan)]
+    return PlannedCell(cell, plan, "; ".join(" ".join(problem.split()) for problem in problems))
+
+
+def _not_comparable(plan: Plan) -> list[str]:
+    if plan.method.dropout:
+        return [
+            "dropout draws other numbers in every backend, so that nothing could be checked: compare with dropout 0"
+        ]
+    return []
 
 
 def _settings(cell: Cell) -> Mapping[str, Any]:
@@ -45,6 +54,6 @@ def _settings(cell: Cell) -> Mapping[str, Any]:
     if not scored and "test_split" not in said and "split_rule" not in said:
         said["test_split"] = 0.0
     said.setdefault("retention", False)
-    said.setdefault("eval_every", said.get("max_steps", STEPS))
+    said.setdefault("eval_every", MOST)
     said["name"] = re.sub(r"[^a-z0-9]+", "-", f"bench {cell.slug}").strip("-")[:60].strip("-")
     return said

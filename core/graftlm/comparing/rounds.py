@@ -58,9 +58,10 @@ def run_rounds(
     plan = able[0].plan
     assert plan is not None
     about = machine(plan.probe.devices, plan.device)
-    begin(suite, cells, folder, about, git())
     until = time.monotonic() + 60 * minutes
+    folder.make()
     with folder.alone():
+        begin(suite, cells, folder, about, git())
         waiting = _waiting(suite, able, folder.read())
         if not waiting:
             return 0
@@ -107,7 +108,7 @@ def _bench(
     start: StartWorker,
 ) -> Bench:
     plans = [cell.plan for cell in cells if cell.plan is not None]
-    found: dict[str, float] = {}
+    found: dict[tuple[str, str], float] = {}
     for device in {plan.device for plan in plans}:
         found |= rates(device, {plan.dtype for plan in plans if plan.device == device}, work, on_event, start)
     return Bench(registry, work, about, git(), found, suite.answers, start)
@@ -131,8 +132,8 @@ def _run(
         folder.keep(cell.cell.slug, result)
         if result.error:
             failed.add(name)
-            if (log := bench.work / "log.txt").is_file():
-                shutil.copyfile(log, folder.log_of(cell.cell.slug, number))
+            if bench.log.is_file():
+                shutil.copyfile(bench.log, folder.log_of(cell.cell.slug, number))
         else:
             proved.add(name)
         teller.ended(result)

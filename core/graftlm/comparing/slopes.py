@@ -7,8 +7,8 @@ import random
 import statistics
 from collections.abc import Mapping, Sequence
 
+from .model import Measure, Slope
 from .ratios import decimals_apart, inside, usable
-from .report.model import Measure, Slope
 
 LEAST_SPARE_RUNS = 3
 """How many runs beyond one for each swept value an interval takes."""

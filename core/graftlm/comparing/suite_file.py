@@ -32,6 +32,8 @@ KEYS = (
 )
 ACROSS = ("data", "model")
 """Settings by which work differs: a baseline has the same."""
+HOW = ("backend", "accelerator", "micro_batch", "gradient_checkpointing")
+"""Settings that change how something is computed, and not what."""
 SWITCHES = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 """Words of flags, as YAML has them."""
 NOT_SET = ("name", "out")
@@ -65,8 +67,9 @@ def read_suite(path: Path) -> Suite:
 def suite(
     *, title: str, base: Choice, matrix: Mapping[str, Sequence[Any]], baseline: Choice | None = None, **more: Any
 ) -> Suite:
-    """With the first value of everything that varies, but the data, the model and what is swept, as the baseline where
-    none is named. A setting with one value is no part of the matrix.
+    """Where no baseline is named, it has the first value of each setting that says how the same is computed; where none
+    of them varies, the first value of what varies else, but the data, the model and what is swept. A setting with one
+    value is no part of the matrix.
     """
     several = {key: tuple({digest(value): value for value in values}.values()) for key, values in matrix.items()}
     for key in NOT_SET:
@@ -77,7 +80,8 @@ def suite(
     sweeps = tuple(key for key in more.pop("sweeps", ()) if key in varying)
     fixed = {key: value for key, value in base.items() if key not in varying}
     if baseline is None:
-        baseline = {key: values[0] for key, values in varying.items() if key not in (*ACROSS, *sweeps)}
+        free = {key: values[0] for key, values in varying.items() if key not in (*ACROSS, *sweeps)}
+        baseline = {key: value for key, value in free.items() if key in HOW} or dict(list(free.items())[:1])
         if not baseline and more.get("include"):
             baseline = {key: fixed.get(key) for choice in more["include"] for key in choice if key != LABEL}
     return Suite(title=title, base={**fixed, **single}, matrix=varying, baseline=baseline, sweeps=sweeps, **more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from graftlm.contracts.serial import to_json as dump
 
@@ -10,13 +11,17 @@ from .cells import Cell, baseline_of, word
 from .classes import Judged, judged
 from .figures import MEASURES, measured, scores
 from .growth import sweeps
+from .model import CellReport, Measure, Ratio, Relation, Report, Status
 from .ratios import figure, paired_ratio
 from .record import CellRecord, SuiteRecord
-from .report.model import CellReport, Measure, Ratio, Relation, Report, Status
 from .results import RunResult
 
 TOLD = ("torch", "transformers", "peft", "trl", "unsloth", "flash-attn", "bitsandbytes", "torchao", "triton")
 """Packages whose versions stand beside a cell."""
+ENOUGH = 5
+"""Rounds from which a 95% interval holds what it says, nearly."""
+SAME_TIME = timedelta(hours=2)
+"""Within which a round of all cells should be over."""
 
 
 def report(record: SuiteRecord, results: Sequence[RunResult]) -> Report:
@@ -154,7 +159,28 @@ def _notes(record: SuiteRecord, runs: Sequence[RunResult]) -> tuple[str, ...]:
         found.append(f"the runs are from {len(machines)} machines: ratios are within rounds, and may mix them")
     if any(len({run.plan.hash for run in runs if run.cell == cell.name}) > 1 for cell in record.cells):
         found.append("the runs of a cell are of several plans: data, packages or code changed between them")
+    if runs and record.suite.repeat < ENOUGH:
+        found.append(f"with {record.suite.repeat} rounds an interval is easily too narrow: take {ENOUGH} or more")
+    found += _apart(record, runs)
     return tuple(found)
+
+
+def _apart(record: SuiteRecord, runs: Sequence[RunResult]) -> list[str]:
+    """Rounds of a cell that ran long after its baseline's are no real pairs."""
+    when = {(run.cell, run.round): datetime.fromisoformat(run.finished) for run in runs}
+    late = []
+    for cell in record.cells:
+        baseline = _baseline(cell, record)
+        pairs = [
+            (t, when[baseline, number])
+            for (name, number), t in when.items()
+            if name == cell.name and (baseline, number) in when
+        ]
+        if any(abs(a - b) > SAME_TIME for a, b in pairs):
+            late.append(cell.name)
+    if not late:
+        return []
+    return [f"rounds of {', '.join(late)} ran hours from those of the baseline: what changed between is in no interval"]
 
 
 def _ran(run: RunResult) -> Mapping[str, str]:

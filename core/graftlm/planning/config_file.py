@@ -50,7 +50,7 @@ def typed_settings(what: str, content: Mapping[Any, Any], folder: Path | None = 
         if value is not None:
             found[name] = typed(f"{what}: {key}", name, value, kinds[name])
     for name in ("data", "val_data", "test_data"):
-        if name in found and folder is not None:
+        if name in found and folder is not None and not found[name].startswith("hf:") and found[name] != "-":
             found[name] = str(folder / found[name])
     return found
 

@@ -45,11 +45,13 @@ class RunContext:
         measure: Callable[[Any, bool], None],
         first_step: Callable[[Any], None],
         flops: Callable[[Sequence[int]], float],
+        last_step: Callable[[], None],
     ) -> None:
         self.plan, self.device, self.folder, self.encoded, self.scratch = plan, plan.device, folder, encoded, scratch
         self.parent = parent
         self.model: Any = None
-        self._load, self._place, self._measure, self._first_step, self._flops = load, place, measure, first_step, flops
+        self._load, self._place, self._measure = load, place, measure
+        self._first_step, self._flops, self._last_step = first_step, flops, last_step
         self._collate = collate_packed if plan.training.packing else collate
         self.losses: list[float] = []
         self.validation_losses: list[tuple[int, float]] = []
@@ -117,6 +119,8 @@ class RunContext:
         fields: dict[str, Any] = {}
         done = step + 1
         lengths = [self.rows.length(sample) for sample in self._order[step]]
+        if done == len(self._order):
+            self._last_step()  # the validation that follows holds more logits than a step needs
         if self._validation is not None and (done % self.plan.training.eval_every == 0 or done == len(self._order)):
             value = self._validate(model)
             if not math.isfinite(value):

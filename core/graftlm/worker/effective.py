@@ -118,6 +118,17 @@ def effective(
     return found
 
 
+def still(model: Any, plan: Plan) -> None:
+    """``RunError`` where a backend changed how the model computes after it was measured."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    for what, found, wanted in (
+        ("attention", base.config._attn_implementation, plan.attention),
+        ("dtype", _computed_in(model, plan), plan.dtype),
+    ):
+        if found != wanted:
+            raise RunError(f"the plan says {what} {wanted}, and the backend changed it to {found} after loading")
+
+
 def _check_settings(model: Any, method: MethodPlan) -> None:
     """``RunError`` where a backend's adapter has other settings than the plan's, which no reload would show."""
     wanted = {"r": method.rank, "lora_alpha": method.alpha, "lora_dropout": method.dropout}

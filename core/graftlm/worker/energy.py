@@ -21,7 +21,9 @@ class EnergyMeter:
 
     def joules(self) -> float | None:
         """Since it was made; None where nothing tells."""
-        return self._read() - self._before if self._read else None
+        with suppress(OSError, ValueError):
+            return self._read() - self._before if self._read else None
+        return None
 
 
 def _of_gpu() -> Callable[[], float] | None:

@@ -43,10 +43,16 @@ class GivenIds:
             if not _take_out(rows, np.asarray(sample, dtype=np.int64)):
                 return "other"
         left = {token for row in rows for token in row.tolist()} - {TAKEN}
-        return "planned" if len(left) <= 1 else "other"
+        return "other" if len(left) > 1 or _preceded(rows) else "planned"
 
 
 TAKEN = -1
+
+
+def _preceded(rows: Sequence[Any]) -> bool:
+    """Whether samples have a token more before them: fillers are on one side of the rows, and not as many in each."""
+    before, after = ([int(np.argmax(row[::way] == TAKEN)) for row in rows] for way in (1, -1))
+    return (any(before) and any(after)) or (len(rows) > 1 and before[0] > 0 and len(set(before)) == 1)
 
 
 def _take_out(rows: list[Any], sample: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from .context import RunContext
     from .effective import Loaded
+    from .memory import MemoryMeter
 
 
 def train_job(run: Path, events: Events) -> None:
@@ -60,6 +61,8 @@ class _Training:
         self.patches.enter("import")
         self.tuner: Tuner = resolve_target(plan.part("method").target)()
         self.loaded: Loaded
+        self.meter: MemoryMeter
+        self.memory: MemoryUse
 
     def carry_out(self, trainer: Trainer, started: float) -> torch.Tensor:
         """Train and stage; the logits of what was trained, for the proof."""
@@ -68,23 +71,22 @@ class _Training:
 
         counts, context = self._prepare(trainer)
         parts = (self.plan.part(kind) for kind in ("backend", "method", "quantization"))
-        meter = MemoryMeter(self.plan.device, [registry().find(part.kind, part.name)[1] for part in parts])
+        self.meter = MemoryMeter(self.plan.device, [registry().find(part.kind, part.name)[1] for part in parts])
         self.events.progress("load", 0, 1)
         trainer.train(context)
         if context.model is None:
             raise RunError("the backend trained a model that it did not report: it must call 'loaded'")
         if len(context.losses) != self.plan.training.steps:
             raise RunError(f"{len(context.losses)} of {self.plan.training.steps} planned steps were trained")
-        memory = meter.read()
         self.events.progress("prove", 0, 1)
         self.tuner.save(context.model, Path(self.job.staged))
         logits = proof_logits(context.model, context.rows, self.plan.device)
         total = time.perf_counter() - started
-        self.files.training.write_bytes(to_json(self._training(counts, context, memory, total)))
+        self.files.training.write_bytes(to_json(self._training(counts, context, total)))
         context.model = None  # the base is loaded once more: there must be room
         return logits
 
-    def _training(self, counts: EncodingCounts, context: RunContext, memory: MemoryUse, total: float) -> Training:
+    def _training(self, counts: EncodingCounts, context: RunContext, total: float) -> Training:
         return Training(
             losses=tuple(context.losses),
             validation=tuple(context.validation_losses),
@@ -93,7 +95,7 @@ class _Training:
             total_seconds=total,
             encoding=counts,
             effective=self.effective,
-            memory=memory,
+            memory=self.memory,
             base_digest=self.loaded.digest,
             energy=context.energy,
         )
@@ -132,7 +134,7 @@ class _Training:
         def place(model: Any) -> None:
             from .effective import loaded_by_a_backend
 
-            if not as_is:
+            with suppress(RunError) if as_is else nullcontext():  # a script may have made another adapter
                 place_initial(model, self.files.initial, self.plan)
             self.loaded = loaded_by_a_backend(model, self.plan, as_is=as_is)
             self.patches.enter("model", model)
@@ -148,10 +150,16 @@ class _Training:
             context.start()
 
         def stepped(model: Any) -> None:
+            from .effective import still
             from .patched import patched
 
+            if not as_is:
+                still(model, self.plan)
             found = {**self.effective.patched, **patched(model)}  # libraries patch when they begin to train, too
             self.effective = replace(self.effective, patched=dict(sorted(found.items())), given=given.found())
+
+        def last_step() -> None:
+            self.memory = self.meter.read()
 
         def flops(lengths: Sequence[int]) -> float:
             shape, method = self.plan.model.facts.shape, self.plan.method
@@ -172,6 +180,7 @@ class _Training:
             measure=measure,
             first_step=stepped,
             flops=flops,
+            last_step=last_step,
         )
         return counts["train"], context
 

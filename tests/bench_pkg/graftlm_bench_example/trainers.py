@@ -117,11 +117,27 @@ class OtherAttention(Honest):
         return model
 
 
+class LaterAttention(Honest):
+    """Asked for sdpa, it takes eager attention once the model was measured."""
+
+    def load(self, context: TrainingContext) -> Any:
+        model = context.load()
+        model.get_base_model().set_attn_implementation("eager")
+        return model
+
+
 class OtherPrecision(Honest):
     """Asked for fp32, it multiplies in bf16."""
 
     def computing(self) -> AbstractContextManager[Any]:
         return torch.autocast("cpu", torch.bfloat16)
+
+
+class FullPrecision(Honest):
+    """Asked for bf16, it makes fp32 of the model once it was measured."""
+
+    def load(self, context: TrainingContext) -> Any:
+        return context.load().float()
 
 
 class PrefixedIds(Honest):

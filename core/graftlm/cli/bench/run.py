@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from graftlm.cli.run_options import setting_option
-from graftlm.contracts.config import SETTINGS, RunConfig
+from graftlm.contracts.config import EXCLUSIVE, SETTINGS, RunConfig
 
 if typing.TYPE_CHECKING:
     from graftlm.comparing.suite import Suite
+    from graftlm.contracts.errors import Interrupted
 
 OWN = ("data", "name", "out")
 """Settings of a run that are said otherwise here, or not at all."""
@@ -70,32 +71,50 @@ def run(
     comes: the same command goes on where it was stopped. Where nothing else is said, a run has 20 steps, one
     validation at its end, and is not scored; --evaluator or --test-data has it scored.
     """
-    from graftlm.cli.bench.tell import Telling, dry_table, results_table
+    from graftlm.cli.bench.tell import Telling, dry_table, results_table, without_baseline
     from graftlm.comparing.cells import cells_of
+    from graftlm.comparing.report.files import write_report
     from graftlm.comparing.resolving import planned
     from graftlm.comparing.results import ResultFolder
     from graftlm.comparing.rounds import check_steps, run_rounds
+    from graftlm.contracts.errors import Interrupted, UsageError
     from graftlm_registry.plugins import registry
 
+    if dry_run and as_json:
+        raise UsageError("--dry-run prints a table: leave --json out")
     chosen = _suite({"data": data, **flags}, config_file, repeat, warmup_steps, baseline, sweep, assignments)
     cells = [planned(cell, registry()) for cell in cells_of(chosen)]
     root = out or Path("bench") / chosen.title
+    for sentence in without_baseline(chosen, cells):
+        click.echo(f"Warning: {sentence}", err=True)
     if dry_run:
         check_steps(chosen, cells)
         click.echo(dry_table(chosen, cells, ResultFolder(root)))
         return
-    with Telling(chosen, quiet=as_json) as telling:
-        left = run_rounds(chosen, cells, root, registry(), telling, minutes=stop_after or math.inf)
-    from graftlm.comparing.report.files import write_report
-
+    try:
+        with Telling(chosen, quiet=as_json) as telling:
+            left = run_rounds(chosen, cells, root, registry(), telling, minutes=stop_after or math.inf)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        raise _kept(stop, root) from None
     report, written = write_report(root)
     if as_json:
         click.echo(json.dumps(report.to_builtins()))
-        return
-    click.echo(results_table(report))
-    click.echo(f"\nwritten: {', '.join(map(str, written))}")
-    if left:
-        click.echo(f"{left} runs are left: the same command goes on")
+    else:
+        click.echo(results_table(report))
+        click.echo(f"\nwritten: {', '.join(map(str, written))}")
+        if left:
+            click.echo(f"{left} runs are left: the same command goes on")
+    if any(cell.status == "failed" for cell in report.cells):
+        raise click.exceptions.Exit(1)
+
+
+def _kept(stop: Interrupted | KeyboardInterrupt, root: Path) -> Interrupted:
+    """What an interrupted comparison leaves, in its words."""
+    from graftlm.running.stopping import interrupted
+
+    error = interrupted(stop) if isinstance(stop, KeyboardInterrupt) else stop
+    error.args = (f"{error}; what is finished is kept in {root}, and the same command goes on",)
+    return error
 
 
 def _suite(
@@ -112,11 +131,17 @@ def _suite(
     from graftlm.comparing.cells import word
     from graftlm.comparing.suite import Suite
     from graftlm.comparing.suite_file import chosen, read_suite, suite, swept
+    from graftlm.contracts.errors import UsageError
 
     known = read_suite(config_file) if config_file else Suite(title="", base={}, matrix={})
     given = {name: values for name, values in flags.items() if values}
+    if "-" in given.get("data", ()):
+        raise UsageError("standard input can be read once, and every cell needs the data: give a file")
     grown = swept(sweep)
-    base = {name: value for name, value in known.base.items() if name not in given}
+    for name in grown.keys() & given.keys():
+        raise UsageError(f"--{name.replace('_', '-')} is swept, too: leave one of them out")
+    dropped = {other for pair in EXCLUSIVE for one, other in (pair, pair[::-1]) if one in {**given, **grown}}
+    base = {name: value for name, value in known.base.items() if name not in given and name not in dropped}
     if options := with_assignments(base.get("options") or {}, assignments):
         base["options"] = options
     data = given.get("data") or known.matrix.get("data") or (known.base.get("data", "bench"),)
@@ -126,7 +151,7 @@ def _suite(
         base=base,
         matrix={**known.matrix, **given, **grown},
         baseline=chosen("--baseline", baseline)
-        or (known.baseline if not given.keys() & known.matrix.keys() else {})
+        or (known.baseline if not given.keys() & known.baseline.keys() else {})
         or None,
         exclude=known.exclude,
         include=known.include,

@@ -13,7 +13,7 @@ from graftlm.cli.progress import Progress
 from graftlm.cli.tables import size, table
 
 if TYPE_CHECKING:
-    from graftlm.comparing.report.model import CellReport, Report
+    from graftlm.comparing.model import CellReport, Report
     from graftlm.comparing.resolving import PlannedCell
     from graftlm.comparing.results import ResultFolder, RunResult
     from graftlm.comparing.suite import Suite
@@ -47,7 +47,9 @@ class Telling:
             return
         left = f"  (about {duration(max(0.0, self._left - result.wall_seconds))} left)"
         if result.error:
-            click.echo(f"{self._head}  {click.style('failed', fg='red')}: {result.error}{left}", err=True)
+            click.echo(
+                f"{self._head}  {click.style('failed', fg='red')}: {result.error.splitlines()[0]}{left}", err=True
+            )
             return
         from graftlm.comparing.figures import measured
 
@@ -61,6 +63,7 @@ class Telling:
 
 def dry_table(suite: Suite, cells: Sequence[PlannedCell], folder: ResultFolder) -> str:
     """The cells with their verdicts, and about how long they will take."""
+    from graftlm.comparing.cells import word
     from graftlm.comparing.estimate import run_seconds
 
     results = folder.read()
@@ -75,12 +78,27 @@ def dry_table(suite: Suite, cells: Sequence[PlannedCell], folder: ResultFolder) 
         total += each * left
         rows.append((cell.cell.name, f"{left} × {each:.0f} s", "ok" if left else "finished"))
     basis = "from what ran already" if any(not r.error for r in results) else "a guess: nothing of it has run here"
-    versus = ", ".join(f"{key.replace('_', '-')} {value}" for key, value in suite.baseline.items())
+    versus = ", ".join(f"{key.replace('_', '-')} {word(key, value)}" for key, value in suite.baseline.items())
     return (
         f"{table(rows, ('cell', 'runs', 'verdict'))}\n\n"
         f"{suite.repeat} rounds, {suite.warmup} steps of warm-up"
         f"{f', baseline {versus}' if versus else ''}: about {duration(total)} ({basis})"
     )
+
+
+def without_baseline(suite: Suite, cells: Sequence[PlannedCell]) -> list[str]:
+    """Sentences on baselines that cannot run: nothing is compared with them."""
+    from graftlm.comparing.cells import baseline_of
+
+    if not suite.baseline:
+        return []
+    named = [cell.cell for cell in cells]
+    wanted = {base.name for cell in named if (base := baseline_of(cell, named, suite)) is not None}
+    return [
+        f"the baseline '{cell.cell.name}' cannot run, so that nothing is compared with it: {cell.problem}"
+        for cell in cells
+        if cell.cell.name in wanted and cell.problem
+    ]
 
 
 def results_table(report: Report) -> str:

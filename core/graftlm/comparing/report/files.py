@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from graftlm.comparing.model import Report
 from graftlm.comparing.record import read_record
 from graftlm.comparing.results import ResultFolder
 from graftlm.comparing.summary import report
@@ -12,7 +13,6 @@ from graftlm.contracts.errors import StoreError, UsageError
 from graftlm.contracts.serial import from_json
 
 from .markdown import markdown
-from .model import Report
 from .page import page
 
 

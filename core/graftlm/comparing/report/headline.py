@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .model import Measure, Ratio, Report
+from graftlm.comparing.model import Measure, Ratio, Report
+
 from .rows import Columns, Group, interval, standing, usable, words
 
 _ORDER = (

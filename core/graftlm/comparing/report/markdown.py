@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from graftlm.comparing.model import CellReport, Measure, Report, Sweep
+
 from .headline import findings, gate_sentence
-from .model import CellReport, Measure, Report, Sweep
 from .rows import (
     Columns,
     Group,

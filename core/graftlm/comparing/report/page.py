@@ -11,10 +11,10 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from graftlm.comparing.model import CellReport, Measure, Report
 from graftlm.contracts.serial import to_builtins, to_json
 
 from .headline import counts, findings, gate_sentence
-from .model import CellReport, Measure, Report
 from .rows import (
     Columns,
     Group,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .model import CellReport, Measure, Ratio, Report
+from graftlm.comparing.model import CellReport, Measure, Ratio, Report
 
 GOOD, PLAIN, BAD = "good", "plain", "bad"
 _RANKS = {"baseline": 0, "same computation": 1, "another computation": 2, "none": 3, "not comparable": 4}

@@ -1,4 +1,4 @@
-"""The report as a value: all that Markdown and the page show, and nothing that they would have to work out."""
+"""What a comparison finds, as values: all that Markdown and the page show."""
 
 from __future__ import annotations
 
