@@ -357,11 +357,11 @@ def test_packing_without_padding_is_the_same_claim(plan: Plan) -> None:
 # Which cell the others are held against
 
 
-def record_of(*names: str) -> list[CellRecord]:
+def record_of(*names: str, baseline: str = "") -> list[CellRecord]:
     return [
         CellRecord(
             name=name, slug=name, settings={"backend": name, "data": "rows.jsonl"}, shown={"backend": name}, problem="",
-            plan_hash="",
+            plan_hash="", baseline=baseline,
         )
         for name in names
     ]  # fmt: skip
@@ -374,7 +374,7 @@ def suite_of(*names: str, baseline: str = "", **more: Any) -> Suite:
 
 
 def judge(runs: dict[str, list[RunResult]], baseline: str) -> dict[str, str]:
-    found, _ = judged(record_of(*runs), runs, suite_of(*runs, baseline=baseline))
+    found, _ = judged(record_of(*runs, baseline=baseline), runs, suite_of(*runs, baseline=baseline))
     return {name: one.reason for name, one in found.items()}
 
 
@@ -408,7 +408,7 @@ def test_where_none_did_its_plan_no_cell_is_comparable(plan: Plan) -> None:
 def test_classes_are_numbered_and_described(plan: Plan, alpaca: Path) -> None:
     other = planned(alpaca, rank=8)
     runs = {"peft": [result_of(plan)], "wide": [result_of(other, "wide")], "trainer": [result_of(plan, "trainer")]}
-    found, described = judged(record_of(*runs), runs, suite_of(*runs, baseline="peft"))
+    found, described = judged(record_of(*runs, baseline="peft"), runs, suite_of(*runs, baseline="peft"))
     assert {name: one.computation for name, one in found.items()} == {"peft": 1, "trainer": 1, "wide": 2}
     rows = plan.data.splits[0].rows
     assert described == {
@@ -427,7 +427,13 @@ def test_a_cell_without_a_finished_run_is_in_no_class(plan: Plan) -> None:
 
 def reported(runs: Sequence[RunResult], *names: str, baseline: str = "peft", **more: Any) -> dict[str, CellReport]:
     suite = suite_of(*names, baseline=baseline, **more)
-    record = SuiteRecord(suite=suite, cells=tuple(record_of(*names)), machine={}, git="", created="2026-11-22T20:00:00")
+    record = SuiteRecord(
+        suite=suite,
+        cells=tuple(record_of(*names, baseline=baseline)),
+        machine={},
+        git="",
+        created="2026-11-22T20:00:00",
+    )
     return {cell.name: cell for cell in report(record, runs).cells}
 
 

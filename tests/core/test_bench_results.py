@@ -20,8 +20,7 @@ from graftlm.comparing.resolving import PlannedCell
 from graftlm.comparing.resolving import planned as planned_cell
 from graftlm.comparing.results import FORM, ResultFolder
 from graftlm.comparing.rounds import run_rounds
-from graftlm.comparing.suite import Suite
-from graftlm.comparing.suite_file import suite
+from graftlm.comparing.suite import Suite, suite
 from graftlm.comparing.summary import report
 from graftlm.contracts.errors import GraftlmError, Interrupted, StoreError, UsageError
 from graftlm.contracts.plan import Plan

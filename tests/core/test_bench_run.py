@@ -23,7 +23,7 @@ from graftlm.comparing.record import read_record
 from graftlm.comparing.resolving import planned
 from graftlm.comparing.results import ResultFolder, RunResult
 from graftlm.comparing.rounds import run_rounds
-from graftlm.comparing.suite_file import suite
+from graftlm.comparing.suite import suite
 from graftlm.comparing.summary import report
 from graftlm.contracts.serial import from_json, to_json
 from graftlm.testing.in_process import start_in_process

@@ -13,11 +13,12 @@ from conftest import ROOT, Said
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graftlm.cli.bench.words import chosen, swept
 from graftlm.comparing.cells import Cell, baseline_of, cells_of, word
 from graftlm.comparing.resolving import planned
 from graftlm.comparing.rounds import check_steps
-from graftlm.comparing.suite import Suite
-from graftlm.comparing.suite_file import chosen, read_suite, suite, swept
+from graftlm.comparing.suite import Suite, suite
+from graftlm.comparing.suite_file import read_suite
 from graftlm.contracts.errors import UsageError
 from graftlm_registry.plugins import registry
 

@@ -12,10 +12,7 @@ from typing import Any
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.serial import digest
 
-from .suite import Choice, Suite
-
-LABEL = "label"
-"""Key of an included cell that names it."""
+from .suite import LABEL, Choice, Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from graftlm.contracts.plan import Plan
@@ -47,7 +47,7 @@ def judged(cells: Sequence[CellRecord], runs: Runs, suite: Suite) -> tuple[Mappi
     for number, names in enumerate(classes.values(), start=1):
         plan = runs[names[0]][0].plan
         described[number] = _description(plan, settings[names[0]])
-        reference = _reference(names, settings, runs, suite)
+        reference = _reference(names, {cell.baseline for cell in cells}, runs)
         tolerance = tolerance_of(plan, suite.tolerance)
         for name in names:
             checks = own_checks(runs[name]) if name == reference else gate(runs[name], runs[reference], tolerance)
@@ -55,11 +55,8 @@ def judged(cells: Sequence[CellRecord], runs: Runs, suite: Suite) -> tuple[Mappi
     return found, described
 
 
-def _reference(names: Sequence[str], settings: Mapping[str, Mapping[str, object]], runs: Runs, suite: Suite) -> str:
-    def is_baseline(name: str) -> bool:
-        return bool(suite.baseline) and all(settings[name].get(key) == v for key, v in suite.baseline.items())
-
-    order = sorted(names, key=lambda name: not is_baseline(name))
+def _reference(names: Sequence[str], baselines: Container[str], runs: Runs) -> str:
+    order = sorted(names, key=lambda name: name not in baselines)
     return next((name for name in order if all(check.passed for check in own_checks(runs[name]))), order[0])
 
 

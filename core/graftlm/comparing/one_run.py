@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 from graftlm.contracts.errors import GraftlmError, Interrupted, RunError
 from graftlm.contracts.outcome import Outcome, Training
 from graftlm.contracts.plan import Plan
-from graftlm.contracts.serial import digest, from_json
+from graftlm.contracts.serial import from_json
 from graftlm.contracts.specs import Backend
 from graftlm.running.jobs import interpreter_of, lay_out_run, write_job
 from graftlm.running.rows import encode_rows
@@ -25,9 +23,9 @@ from graftlm.running.worker_process import OnEvent, StartWorker
 from graftlm_registry.plugins import Registry
 
 from .cells import Cell
-from .parity import claim
 from .rates import Rates
-from .results import Inputs, RunResult, StepFigures
+from .results import RunResult, StepFigures
+from .same_start import same_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ def _run(blank: RunResult, plan: Plan, run: Path, prove: bool, bench: Bench, wat
     at = interpreter_of(plan, bench.registry)
     write_job(run, job, proves=False, answers=bench.answers)
     encode_rows(plan, run, watch, bench.start)
-    inputs = _same_start(plan, run, bench, watch)
+    inputs = same_start(plan, run, bench.work / "initial", lambda: bench.start("initial", run, watch))
     watch.started = time.perf_counter()
     bench.start("train", run, watch, at=at)
     training = from_json((run / "training.json").read_bytes(), Training, "what training gave")
@@ -128,41 +126,3 @@ def _run(blank: RunResult, plan: Plan, run: Path, prove: bool, bench: Bench, wat
         raise RunError("the worker carried out another plan")
     answers = json.loads((run / "answers.json").read_bytes()) if bench.answers else []
     return replace(done, proof=outcome.proof, scores=outcome.scores, answers=tuple(answers))
-
-
-def _same_start(plan: Plan, run: Path, bench: Bench, on_event: OnEvent) -> Inputs:
-    """Order and initial weights, made once for all cells that compute the same, and given to every backend alike."""
-    kept = bench.work / "initial" / digest([claim(plan), plan.device])[:32]
-    if not kept.is_dir():
-        bench.start("initial", run, on_event)
-        partial = kept.with_name(f"{kept.name}.{os.getpid()}")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(run / "initial", partial)
-        shutil.copyfile(run / "encoded" / "order.json", partial / "order.json")
-        partial.rename(kept)
-    else:
-        (run / "initial").mkdir()
-        for file in kept.iterdir():
-            shutil.copyfile(file, (run / "encoded" if file.name == "order.json" else run / "initial") / file.name)
-    rows = run / "encoded" / "train.safetensors"
-    return Inputs(
-        ids=_tensors_digest(rows, ("ids", "offsets")),
-        labels=_tensors_digest(rows, ("labels",)),
-        order=hashlib.sha256((run / "encoded" / "order.json").read_bytes()).hexdigest()[:16],
-        initial=_tensors_digest(run / "initial" / "adapter.safetensors"),
-    )
-
-
-def _tensors_digest(path: Path, names: Sequence[str] = ()) -> str:
-    """Of these tensors, or of all: their bytes, whatever else the file says. Empty where there is no file."""
-    if not path.is_file():
-        return ""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-        for name in names or sorted(header.keys() - {"__metadata__"}):
-            begin, end = header[name]["data_offsets"]
-            file.seek(8 + size + begin)
-            found.update(f"{name} {header[name]['dtype']} {header[name]['shape']}".encode() + file.read(end - begin))
-    return found.hexdigest()[:16]

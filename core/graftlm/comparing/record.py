@@ -11,7 +11,7 @@ from graftlm.contracts.errors import StoreError, UsageError
 from graftlm.contracts.serial import digest, to_json
 from graftlm_registry.home import keep
 
-from .cells import word
+from .cells import Cell, baseline_of, word
 from .resolving import PlannedCell
 from .results import FORM, ResultFolder, read_file
 from .suite import Suite
@@ -19,7 +19,9 @@ from .suite import Suite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRecord:
-    """A cell as it was planned: ``problem`` says why it could not run, ``plan_hash`` is empty then."""
+    """A cell as it was planned: ``problem`` says why it could not run, ``plan_hash`` is empty then.
+    ``baseline`` is the name of the cell that it is compared with, or empty.
+    """
 
     name: str
     slug: str
@@ -27,6 +29,7 @@ class CellRecord:
     shown: Mapping[str, str]
     problem: str
     plan_hash: str
+    baseline: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +57,13 @@ def begin(
     """Keep what the folder is for, or go on with what it holds. ``UsageError`` where that is something else: another
     suite, or finished runs of other plans, whose figures would not belong together.
     """
+    named = [c.cell for c in cells]
     record = SuiteRecord(
         suite=suite,
         cells=tuple(
             CellRecord(
                 name=c.cell.name, slug=c.cell.slug, settings=c.cell.settings, shown=c.cell.shown, problem=c.problem,
-                plan_hash=c.plan.hash if c.plan else "",
+                plan_hash=c.plan.hash if c.plan else "", baseline=_baseline(c.cell, named, suite),
             )
             for c in cells
         ),
@@ -69,7 +73,7 @@ def begin(
     )  # fmt: skip
     if folder.suite.is_file():
         known = read_record(folder)
-        if _work(known.suite) != _work(suite):
+        if _identity(known.suite) != _identity(suite):
             raise UsageError(f"{folder.root} holds the results of another comparison: give another --out")
         _check_plans(record, folder)
         record = replace(record, created=known.created)
@@ -80,7 +84,12 @@ def begin(
     return record
 
 
-def _work(suite: Suite) -> str:
+def _baseline(cell: Cell, cells: Sequence[Cell], suite: Suite) -> str:
+    found = baseline_of(cell, cells, suite) if suite.baseline else None
+    return found.name if found else ""
+
+
+def _identity(suite: Suite) -> str:
     """More rounds of the same are the same comparison, and limits are for the report. Where data lies is nothing: what
     is in it stands in the plans.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -158,9 +159,10 @@ class ResultFolder:
         kept = [r for r in found if not r.error or (r.cell, r.round) not in finished]
         return tuple(sorted(kept, key=lambda r: (r.cell, r.round, r.finished)))
 
-    def log_of(self, slug: str, number: int) -> Path:
+    def keep_log(self, slug: str, number: int, log: Path) -> None:
+        """Of a failed run, in the place of the one before."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        return self.logs / f"{slug}.r{number}.txt"
+        shutil.copyfile(log, self.logs / f"{slug}.r{number}.txt")
 
     def _failures(self, slug: str, number: int) -> int:
         name = re.compile(re.escape(f"{slug}.r{number}.failed-") + r"\d+\.json")

@@ -65,13 +65,13 @@ def run_rounds(
         waiting = _waiting(suite, able, folder.read())
         if not waiting:
             return 0
-        with _work(root) as work:
+        with _workplace(root) as work:
             bench = _bench(suite, able, work, about, registry, teller.on_event, start)
             return _run(waiting, folder, bench, teller, until)
 
 
 @contextmanager
-def _work(root: Path) -> Iterator[Path]:
+def _workplace(root: Path) -> Iterator[Path]:
     """A folder for what is being made. What a killed bench left is removed; its last worker may still write there."""
     shutil.rmtree(root / ".work", ignore_errors=True)
     work = root / ".work" / str(os.getpid())
@@ -133,7 +133,7 @@ def _run(
         if result.error:
             failed.add(name)
             if bench.log.is_file():
-                shutil.copyfile(bench.log, folder.log_of(cell.cell.slug, number))
+                folder.keep_log(cell.cell.slug, number, bench.log)
         else:
             proved.add(name)
         teller.ended(result)

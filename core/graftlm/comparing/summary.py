@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 from graftlm.contracts.serial import to_json as dump
 
-from .cells import Cell, baseline_of, word
+from .cells import word
 from .classes import Judged, judged
 from .figures import MEASURES, measured, scores
-from .growth import sweeps
 from .model import CellReport, Measure, Ratio, Relation, Report, Status
 from .ratios import figure, paired_ratio
 from .record import CellRecord, SuiteRecord
 from .results import RunResult
+from .sweeps import sweeps
 
 TOLD = ("torch", "transformers", "peft", "trl", "unsloth", "flash-attn", "bitsandbytes", "torchao", "triton")
 """Packages whose versions stand beside a cell."""
@@ -62,8 +62,8 @@ def _cell(
         status: Status = "unavailable" if cell.problem else "failed" if cell.name in errors else "unfinished"
         reason = cell.problem or errors.get(cell.name, "no run of it is finished")
         return CellReport(name=cell.name, settings=cell.shown, status=status, reason=reason)
+    baseline = cell.baseline
     own, found = classes[cell.name], [(run.round, measured(run, suite.warmup)) for run in mine]
-    baseline = _baseline(cell, record)
     relation = _relation(cell.name, baseline, classes)
     other = {run.round: measured(run, suite.warmup) for run in runs.get(baseline, ())}
     compared = relation in ("same computation", "another computation")
@@ -106,12 +106,6 @@ def _ratios(mine: Mapping[int, Mapping[str, float]], other: Mapping[int, Mapping
             if (ratio := paired_ratio(a, b, measure)) is not None:
                 found[measure.name] = ratio
     return found
-
-
-def _baseline(cell: CellRecord, record: SuiteRecord) -> str:
-    known = {c.name: Cell(name=c.name, settings=c.settings, shown=c.shown) for c in record.cells}
-    found = baseline_of(known[cell.name], tuple(known.values()), record.suite) if record.suite.baseline else None
-    return found.name if found else ""
 
 
 def _relation(name: str, baseline: str, classes: Mapping[str, Judged]) -> Relation:
@@ -170,7 +164,7 @@ def _apart(record: SuiteRecord, runs: Sequence[RunResult]) -> list[str]:
     when = {(run.cell, run.round): datetime.fromisoformat(run.finished) for run in runs}
     late = []
     for cell in record.cells:
-        baseline = _baseline(cell, record)
+        baseline = cell.baseline
         pairs = [
             (t, when[baseline, number])
             for (name, number), t in when.items()

@@ -127,10 +127,11 @@ def _suite(
     assignments: tuple[str, ...],
 ) -> Suite:
     """Flags over the file; what was given several times varies."""
+    from graftlm.cli.bench.words import chosen, swept
     from graftlm.cli.run_options import with_assignments
     from graftlm.comparing.cells import word
-    from graftlm.comparing.suite import Suite
-    from graftlm.comparing.suite_file import chosen, read_suite, suite, swept
+    from graftlm.comparing.suite import Suite, suite
+    from graftlm.comparing.suite_file import read_suite
     from graftlm.contracts.errors import UsageError
 
     known = read_suite(config_file) if config_file else Suite(title="", base={}, matrix={})
