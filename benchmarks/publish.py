@@ -10,6 +10,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from graftlm.comparing.model import Report
 from graftlm.comparing.record import read_record
 from graftlm.comparing.report.files import write_report
 from graftlm.comparing.report.markdown import readme_table
@@ -33,8 +34,17 @@ def publish(folder: Path) -> str:
     with tarfile.open(target / "runs.tar.xz", "w:xz") as archive:
         archive.add(folder / "runs", arcname="runs")
     if title == "cpu":
-        _into_readme(readme_table(report))
+        _into_readme(f"{_caption(report, target)}\n\n{readme_table(report)}")
     return f"kept in {target}"
+
+
+def _caption(report: Report, target: Path) -> str:
+    place = target.relative_to(ROOT)
+    where = report.about.get("device") or report.about["processor"]
+    return (
+        f"{report.created[:10]}, {where}, medians of {report.rounds} rounds, ratios of tokens/s to `trainer` with 95% "
+        f"intervals ([the whole report]({place}/report.md), and [its page]({place}/report.html)):"
+    )
 
 
 def _into_readme(table: str) -> None:

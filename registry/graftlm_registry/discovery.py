@@ -31,7 +31,9 @@ BUILT_IN = tuple(
         "accelerators.sdpa", "accelerators.flash_attn",
         "methods.lora", "methods.overlay", "methods.peft_methods",
         "backends.peft", "backends.trainer", "backends.trl", "backends.unsloth",
-        "evaluators.exact_match", "evaluators.perplexity",
+        "evaluators.exact_match", "evaluators.normalised_match", "evaluators.classification",
+        "evaluators.multiple_choice", "evaluators.perplexity", "evaluators.rouge", "evaluators.translation",
+        "evaluators.json_fields", "evaluators.pattern", "evaluators.user_function",
     )
 )  # fmt: skip
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("graftlm_"))

@@ -11,7 +11,11 @@ Given = Literal["planned", "other", "unseen"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """A metric of one evaluation at one moment. ``n`` is the number of samples."""
+    """A metric of one evaluation at one moment. ``n`` is the number of samples.
+
+    ``low`` and ``high`` are its 95% interval over rows, by ``interval``: Wilson's, or a bootstrap with this ``seed``;
+    None and empty where the evaluator does not tell what each row is worth.
+    """
 
     evaluation: str
     role: Literal["new", "old"]
@@ -21,6 +25,10 @@ class Score:
     n: int
     unit: str = "fraction"
     higher_is_better: bool = True
+    low: float | None = None
+    high: float | None = None
+    interval: Literal["wilson", "bootstrap", ""] = ""
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

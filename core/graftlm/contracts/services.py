@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -197,13 +197,21 @@ class EvaluationContext(Protocol):
     def generate(self, max_new_tokens: int) -> list[str]:
         """Greedy answers, in the order of the rows; ``max_new_tokens`` a piece."""
 
-    def answer_losses(self) -> list[tuple[float, int]]:
-        """For each row the summed loss of its answer in nats, and its number of trained tokens."""
+    def answer_losses(self, answers: Sequence[str] | None = None) -> list[tuple[float, int]]:
+        """For each row the summed loss of its answer in nats, and its number of trained tokens; with ``answers``, of
+        that one in its place.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
-    """``values`` by metric name; ``samples`` one dict a row, to trace a figure by."""
+    """``values`` by metric name; ``samples`` one dict a row, to trace a figure by.
+
+    For the intervals: ``each`` has one number a row for a metric that is their mean; ``over(rows)`` gives the metrics
+    that are not over chosen rows (indices as ``int64[n]``, with repeats).
+    """
 
     values: Mapping[str, float]
     samples: tuple[Mapping[str, Any], ...]
+    each: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    over: Callable[[Any], Mapping[str, float]] | None = None

@@ -223,11 +223,13 @@ class Metric:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Evaluator(Spec):
     """How answers are scored. ``target`` resolves to a callable from an ``EvaluationContext`` to an
-    ``EvaluationResult``."""
+    ``EvaluationResult``. ``check(options)`` gives reasons against the options of evaluators.
+    """
 
     kind: ClassVar[str] = "evaluator"
     metrics: tuple[Metric, ...]
     target: str
+    check: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -110,7 +110,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         selection.part(template, prompting.why, registry, [*prompting.problems, *_unsaid(template, found)]),
         selection.part(source, "reference", registry),
         selection.part(family, _why_family(settings), registry, _distrusted(facts, load)),
-        *selection.parts(chosen, situation, environment, registry),
+        *selection.parts(chosen, situation, environment, options, registry),
     )
     longest = longest_sample(found.longest, template, encoding, description.folder, data_plan.key)
     memory = memory_plan(facts, load, chosen, method, training, longest, description, memory_of(probe, device), device)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.plan import Part
@@ -96,8 +97,14 @@ def environment_of(chosen: Selection, registry: Registry) -> State | None:
     return state_of(find(own.name, registry), registry) if own is not None else None
 
 
-def parts(chosen: Selection, situation: Situation, environment: State | None, registry: Registry) -> tuple[Part, ...]:
-    """The chosen plugins with what speaks against each, found out from facts."""
+def parts(
+    chosen: Selection,
+    situation: Situation,
+    environment: State | None,
+    options: Mapping[str, Mapping[str, Any]],
+    registry: Registry,
+) -> tuple[Part, ...]:
+    """The chosen plugins with what speaks against each, found out from facts; ``options`` are theirs, by kind."""
     found = []
     for spec in chosen.specs:
         plugin, _ = registry.find(spec.kind, spec.name)
@@ -108,6 +115,8 @@ def parts(chosen: Selection, situation: Situation, environment: State | None, re
             problems += [*_contested(spec, chosen.accelerators), *_unpacked(spec, chosen.backend)]
         if not isinstance(spec, Evaluator):
             problems += spec.supports(situation)
+        elif spec.check is not None:
+            problems += spec.check(options.get("evaluator", {}))
         found.append(
             Part(
                 kind=spec.kind,

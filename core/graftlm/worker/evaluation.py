@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,16 +11,18 @@ from typing import Any, Literal
 
 import torch
 
-from graftlm.contracts.conversation import Conversation, RenderOptions
+from graftlm.contracts.conversation import Conversation, Message, RenderOptions
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.outcome import Score
 from graftlm.contracts.plan import EncodingPlan, Evaluation, Plan
+from graftlm.contracts.services import EvaluationResult
 from graftlm.contracts.specs import Evaluator, PromptTemplate
 from graftlm.data.rows import read_row
 from graftlm.encoding.samples import SampleMaker
 from graftlm.encoding.tokenizing import IGNORED, Encoded, SpanTokenizer
 from graftlm_registry.plugins import registry
 
+from . import intervals
 from .generation import greedy, inference, positions, stop_ids
 from .targets import resolve_target
 
@@ -79,18 +81,24 @@ class Evaluating:
         decoded = [self._tokenizer.decode(answer).strip() for answer in answers]
         return [self._template.said(answer) for answer in decoded] if self._thinking else decoded
 
-    def answer_losses(self) -> list[tuple[float, int]]:
+    def answer_losses(self, answers: Sequence[str] | None = None) -> list[tuple[float, int]]:
         """A long text in several samples, as in training; a conversation whole, where the model can read it."""
         room = replace(self._encoding, max_length=positions(self._model), overlong="drop", train_on="assistant")
         texts = replace(self._encoding, overlong="drop")
         makers = [SampleMaker(self._template, self._tokenizer, plan) for plan in (room, texts)]
         found = []
         with inference(self._model):
-            for row in self._rows:
+            for row in self._answered(answers):
                 self._checkpoint()
                 losses = [self._loss(sample) for sample in makers[row.is_document].samples(row).samples]
                 found.append((sum(loss for loss, _ in losses), sum(count for _, count in losses)))
         return found
+
+    def _answered(self, answers: Sequence[str] | None) -> Iterator[Conversation]:
+        """The rows, with these answers in the place of their own."""
+        for i, row in enumerate(self._rows):
+            said = [] if answers is None else [Message("assistant", answers[i])]
+            yield replace(row.prompt, messages=(*row.prompt.messages, *said)) if said else row
 
     def _loss(self, sample: Encoded) -> tuple[float, int]:
         ids = torch.tensor([sample.ids], device=self._device)
@@ -130,6 +138,7 @@ def evaluate(
                 "w", encoding="utf-8"
             ) as file:
                 file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in result.samples)
+            bounds = _intervals(result, len(result.samples))
             scores += [
                 Score(
                     evaluation=evaluation.name,
@@ -140,7 +149,25 @@ def evaluate(
                     n=evaluation.rows,
                     unit=metric.unit,
                     higher_is_better=metric.higher_is_better,
+                    **bounds.get(metric.name, {}),
                 )
                 for metric in spec.metrics
             ]
     return scores
+
+
+def _intervals(result: EvaluationResult, rows: int) -> Mapping[str, Mapping[str, Any]]:
+    """Fields of a ``Score``, by metric."""
+    found: dict[str, Mapping[str, Any]] = {}
+    if not rows:
+        return found
+    for name, values in result.each.items():
+        if intervals.is_share(values):
+            low, high = intervals.wilson(sum(values), len(values))
+            found[name] = {"low": low, "high": high, "interval": "wilson"}
+        else:
+            low, high = intervals.bootstrap_of_mean(values)
+            found[name] = {"low": low, "high": high, "interval": "bootstrap", "seed": intervals.SEED}
+    for name, (low, high) in (intervals.bootstrap(rows, result.over) if result.over else {}).items():
+        found[name] = {"low": low, "high": high, "interval": "bootstrap", "seed": intervals.SEED}
+    return found

@@ -15,15 +15,13 @@ def score(context: EvaluationContext) -> EvaluationResult:
     """The share of rows whose answer is right."""
     from graftlm.api import EvaluationResult
 
-    references = context.references()
-    # An answer that is longer than every right one is wrong, however it goes on.
-    answers = context.generate(context.longest_reference)
-    right = [answer.strip() == reference.strip() for answer, reference in zip(answers, references, strict=True)]
-    samples = tuple(
-        {"question": question, "reference": reference, "answer": answer, "right": is_right}
-        for question, reference, answer, is_right in zip(context.questions(), references, answers, right, strict=True)
+    from .answering import answered, mean
+
+    found = answered(context)
+    right = [answer == reference for answer, reference in zip(found.answers, found.references, strict=True)]
+    return EvaluationResult(
+        values={"exact-match": mean(right)}, samples=found.samples(right=right), each={"exact-match": right}
     )
-    return EvaluationResult(values={"exact-match": sum(right) / len(right)}, samples=samples)
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graftlm.api import Evaluator, Metric, hookimpl
 
@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 
 
 def score(context: EvaluationContext) -> EvaluationResult:
+    import numpy as np
+
     from graftlm.api import EvaluationResult
 
     losses = context.answer_losses()
-    tokens = sum(count for _, count in losses)
-    mean = sum(loss for loss, _ in losses) / max(1, tokens)
+    summed, tokens = np.array([loss for loss, _ in losses]), np.array([count for _, count in losses])
+
+    def over(rows: Any) -> dict[str, float]:
+        mean = float(summed[rows].sum()) / max(1, int(tokens[rows].sum()))
+        return {"perplexity": math.exp(min(mean, 700.0))}
+
     samples = tuple({"loss": loss, "tokens": count} for loss, count in losses)
-    return EvaluationResult(values={"perplexity": math.exp(min(mean, 700.0))}, samples=samples)
+    return EvaluationResult(values=over(np.arange(len(losses))), samples=samples, over=over)
 
 
 @hookimpl
