@@ -154,7 +154,12 @@ def _notes(record: SuiteRecord, runs: Sequence[RunResult]) -> tuple[str, ...]:
     if any(len({run.plan.hash for run in runs if run.cell == cell.name}) > 1 for cell in record.cells):
         found.append("the runs of a cell are of several plans: data, packages or code changed between them")
     if runs and record.suite.repeat < ENOUGH:
-        found.append(f"with {record.suite.repeat} rounds an interval is easily too narrow: take {ENOUGH} or more")
+        few = (
+            "one round there is no interval"
+            if record.suite.repeat == 1
+            else f"{record.suite.repeat} rounds an interval is easily too narrow"
+        )
+        found.append(f"with {few}: take {ENOUGH} or more")
     found += _apart(record, runs)
     return tuple(found)
 
