@@ -21,7 +21,7 @@ from graftlm_registry.plugins import Registry
 EXAMPLE = Path(__file__).resolve().parent
 ROOT = EXAMPLE.parents[1]
 OFFLINE = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
-NEEDED = ("graftlm", "numpy", "psutil", "safetensors", "torch", "transformers", "peft")
+NEEDED = ("graftlm", "numpy", "nvidia-ml-py", "psutil", "safetensors", "torch", "transformers", "peft")
 IMPOSSIBLE = ("nowhere-to-be-had>=99", "numpy<1")
 """What the example's dependency says it requires; the example overrides both."""
 
