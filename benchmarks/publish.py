@@ -1,5 +1,7 @@
 """Puts the reports of finished comparisons into ``benchmarks/results/DATE-SUITE``, with their runs in one archive.
 
+The archive is what ``graftlm bench report`` makes the page from: the page itself is half script.
+
 ``python publish.py FOLDER …``; the table in the README is that of the suite ``cpu``.
 """
 
@@ -17,7 +19,7 @@ from graftlm.comparing.report.markdown import readme_table
 from graftlm.comparing.results import ResultFolder
 
 ROOT = Path(__file__).resolve().parents[1]
-FIGURES = ("report.md", "report.html", "report.json", "suite.json")
+FIGURES = ("report.md", "report.json")
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
@@ -32,7 +34,8 @@ def publish(folder: Path) -> str:
     for name in FIGURES:
         shutil.copyfile(folder / name, target / name)
     with tarfile.open(target / "runs.tar.xz", "w:xz") as archive:
-        archive.add(folder / "runs", arcname="runs")
+        for name in ("suite.json", "runs"):
+            archive.add(folder / name, arcname=name)
     if title == "cpu":
         _into_readme(f"{_caption(report, target)}\n\n{readme_table(report)}")
     return f"kept in {target}"
@@ -41,9 +44,10 @@ def publish(folder: Path) -> str:
 def _caption(report: Report, target: Path) -> str:
     place = target.relative_to(ROOT)
     where = report.about.get("device") or report.about["processor"]
+    page = f"tar xf {place}/runs.tar.xz --one-top-level=cpu && graftlm bench report cpu"
     return (
         f"{report.created[:10]}, {where}, medians of {report.rounds} rounds, ratios of tokens/s to `trainer` with 95% "
-        f"intervals ([the whole report]({place}/report.md), and [its page]({place}/report.html)):"
+        f"intervals ([the whole report]({place}/report.md); `{page}` makes its page):"
     )
 
 
