@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from graftlm.api import Backend, Requirement, hookimpl
 
-from .loop import gradient_scaler, optimize
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -28,6 +26,8 @@ class PeftTrainer:
         pass
 
     def train(self, context: TrainingContext) -> None:
+        from .loop import gradient_scaler, optimize
+
         optimize(context, context.load(), _loss, gradient_scaler(context))
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from graftlm.api import Backend, Environment, Option, RunError, hookimpl
 
 from . import trainer_parts as parts
-from .trl_packing import packed_batches, packing_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +45,8 @@ class TrlTrainer:
             return
         if plan.training.packing:
             raise RunError("an accelerator packs already: leave backend.packing out, or that accelerator")
+        from .trl_packing import packing_reasons
+
         if reasons := packing_reasons(plan.model.facts, plan.load.attention):
             raise RunError(reasons[0])
 
@@ -75,6 +76,8 @@ class TrlTrainer:
         if lengths.max() > plan.encoding.max_length:  # TRL would cut it
             raise RunError(f"a sample has {lengths.max()} tokens, more than {plan.encoding.max_length}")
         rows = pack_dataset(samples, plan.encoding.max_length, "bfd")
+        from .trl_packing import packed_batches
+
         batches = packed_batches(
             rows=len(rows),
             tokens=int(lengths.sum()),
@@ -178,6 +181,8 @@ def supports(situation: Situation) -> Sequence[str]:
     if situation.facts.remote_code:
         reasons.append("TRL computes the head itself, and knows it of transformers' own architectures only")
     if situation.backend_options.get("packing"):
+        from .trl_packing import packing_reasons
+
         reasons += packing_reasons(situation.facts, situation.attention)
     return reasons
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from graftlm.api import Backend, Environment, RunError, hookimpl, read_config
 
-from .loop import gradient_scaler, optimize
 from .unsloth_limits import TAKEN, check, notes, supports
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ class UnslothTrainer:
         import unsloth  # noqa: F401
 
     def train(self, context: TrainingContext) -> None:
+        from .loop import gradient_scaler, optimize
+
         with _said():
             model = _loaded(context)
         chunked = [module for module in model.modules() if vars(module).get(CHUNKED)]
