@@ -16,6 +16,7 @@ from graftlm.contracts.errors import StoreError, UsageError
 from graftlm.contracts.outcome import Effective, MemoryUse, Proof, Score
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json, to_json
+from graftlm_registry.adapters.durable import create_exclusively
 
 T = TypeVar("T")
 
@@ -135,19 +136,12 @@ class ResultFolder:
         self.make()
         stem = f"{slug}.r{result.round}" + (f".failed-{self._failures(slug, result.round) + 1}" if result.error else "")
         path = self._runs / f"{stem}.json"
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with partial.open("wb") as file:
-                file.write(to_json(result))
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(partial, path)  # never in the place of another
+            create_exclusively(path, to_json(result), self._runs)
         except FileExistsError:
             raise StoreError(f"{path} is there already: is another bench running in {self.root}?") from None
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}") from None
-        finally:
-            partial.unlink(missing_ok=True)
         return path
 
     def read(self) -> tuple[RunResult, ...]:
