@@ -66,7 +66,7 @@ def test_a_model_whose_own_template_no_other_is_like(run: Run, jobs: list[Genera
     assert "template" not in said.err
     template.write_text("{% if %}")
     assert asked(run, folder, "hi", "--template", "qwen3", "--thinking", "on").code == 0
-    assert [(job.template, job.thinking) for job in jobs] == [("model", False), ("qwen3", True)]
+    assert [(job.who.template, job.who.thinking) for job in jobs] == [("model", False), ("qwen3", True)]
     broken = asked(run, folder, "hi")
     assert (broken.code, len(broken.err.splitlines())) == (2, 1)
     assert "not valid Jinja" in broken.err
@@ -76,7 +76,7 @@ def test_a_model_whose_own_template_no_other_is_like(run: Run, jobs: list[Genera
 def test_a_model_takes_a_template_and_a_system_text(run: Run, jobs: list[GenerateJob]) -> None:
     assert asked(run, "tiny-falcon", "hi", "--template", "alpaca", "--system", "Be terse.").code == 0
     assert asked(run, "tiny-falcon", "hi").code == 0
-    assert [(job.template, job.system) for job in jobs] == [("alpaca", "Be terse."), ("falcon-instruct", "")]
+    assert [(job.who.template, job.system) for job in jobs] == [("alpaca", "Be terse."), ("falcon-instruct", "")]
     for flags, words in (
         (("--template", "alpaka"), "unknown template 'alpaka'"),
         (("--template", "qwen3"), "has no <|im_start|>"),
@@ -101,4 +101,6 @@ def test_an_adapter_s_record_decides(run: Run, jobs: list[GenerateJob], alpaca: 
         assert (refused.code, refused.out) == (2, "")
         assert words in refused.err
     assert asked(run, "kept", "hi", "--system", "Be terse.").code == 0
-    assert [(job.template, job.system, job.thinking) for job in jobs] == [("falcon-instruct", "Be terse.", False)]
+    assert [(job.who.template, job.system, job.who.thinking) for job in jobs] == [
+        ("falcon-instruct", "Be terse.", False)
+    ]

@@ -155,28 +155,23 @@ def test_too_many_capabilities_are_a_sentence(home: Path, tmp_path: Path) -> Non
         resolve(RunConfig(data=str(path), model="tiny-mistral"), registry())
 
 
-def test_a_long_text_is_scored_in_samples(tmp_path: Path) -> None:
+def test_a_long_text_is_scored_in_samples() -> None:
     """Not as one sequence that is longer than the model's positions."""
     torch = pytest.importorskip("torch")
     from transformers import AutoModelForCausalLM
 
-    from graftlm.contracts.plan import EncodingPlan, Evaluation
-    from graftlm.data.rows import write_row
+    from graftlm.contracts.plan import EncodingPlan
     from graftlm.encoding.tokenizing import SpanTokenizer
-    from graftlm.worker.evaluation import Evaluating
+    from graftlm.worker.asking import Asked, Asking
 
     folder = BUILTIN / "tiny-mistral"
     model = AutoModelForCausalLM.from_pretrained(folder)
     seen: list[int] = []
     model.register_forward_pre_hook(lambda m, a, k: seen.append(k["input_ids"].shape[1]), with_kwargs=True)
     text = Conversation((Message("document", " ".join(f"w{i}" for i in range(900))),), "d.txt:1")
-    path = tmp_path / "test.jsonl"
-    path.write_bytes(write_row(text))
     tokenizer, template = SpanTokenizer.from_folder(folder), registry().get(PromptTemplate, "mistral-v3")
-    context = Evaluating(
-        Evaluation(name="t", role="new", path=str(path), rows=1, digest=""), {}, path, model, "cpu", template,
-        tokenizer, EncodingPlan(max_length=128), lambda: None,
-    )  # fmt: skip
+    asked = Asked(model, "cpu", template, tokenizer, EncodingPlan(max_length=128), {}, lambda: None)
+    context = Asking(asked, [text])
     ((loss, tokens),) = context.answer_losses()
     whole = tokenizer.encode([Span("<s>", "control"), Span(text.messages[0].content, "content", True, True)])
     assert max(seen) == 128

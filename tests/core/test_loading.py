@@ -201,8 +201,8 @@ def test_an_adapter_of_a_quantized_base_answers_on_one_and_refuses_another(world
         return start_in_process(job, run, on_event)
 
     assert len(said("skill", start)) == 2
-    assert (jobs[0].load.quantization, jobs[0].load.options["double_quant"]) == ("nf4", True)
-    assert jobs[0].kept is not None
+    assert (jobs[0].who.load.quantization, jobs[0].who.load.options["double_quant"]) == ("nf4", True)
+    assert jobs[0].who.kept is not None
     changed(folder, lambda weights: weights["model.layers.0.self_attn.v_proj.weight"][0, 0].add_(1e-3))
     with pytest.raises(StoreError, match="is not the base that skill@1 was trained on"):
         said("skill", start)

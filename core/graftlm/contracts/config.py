@@ -65,6 +65,21 @@ class RunConfig:
         group="Data",
         metavar="FIELD=COLUMN,…",
     )
+    data_size: int | None = _setting(
+        "Train on this many rows of those that there are; fewer rows are among more",
+        group="Data",
+        minimum=1,
+        maximum=MOST,
+    )
+    capability: str | None = _setting(
+        "Train on the rows of this capability alone; all of them are scored", group="Data", metavar="NAME"
+    )
+    replay: str | None = _setting(
+        "Rows that are mixed into the training, so that what they teach is not forgotten", group="Data", metavar="DATA"
+    )
+    replay_ratio: float | None = _setting(
+        "Share of the training rows that are replayed", default=0.2, group="Data", above=0, maximum=0.9
+    )
     max_length: int | None = _setting("Longest sample, in tokens", default=1024, group="Data", minimum=8, maximum=MOST)
     overlong: str | None = _setting(
         "What becomes of a longer row; a run stops where more than a tenth is lost (a long text without turns is "
@@ -160,7 +175,20 @@ class RunConfig:
         "Evaluators, joined by +", default="exact-match", group="Result", plugin="evaluator"
     )
     retention: bool | None = _setting(
-        "Score the built-in model's old skills before and after", default=True, group="Result"
+        "Measure what the model forgets: loss on a text, and its old skills where they are known",
+        default=True,
+        group="Result",
+    )
+    retention_suite: str | None = _setting(
+        "What must not be forgotten, instead of what comes with graftlm: texts, or questions with their answers",
+        group="Result",
+        metavar="DATA",
+    )
+    max_forgetting: float | None = _setting(
+        "The loss on the retention text may rise by this much, in nats a token; more fails the run, which is kept",
+        group="Result",
+        minimum=0,
+        maximum=100,
     )
     name: str | None = _setting("Name of the adapter", group="Result", metavar="NAME")
     out: str | None = _setting("Also write the adapter to this folder", group="Result", metavar="DIR")

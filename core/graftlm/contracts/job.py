@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .load import LoadPlan
 from .plan import EncodingPlan
@@ -56,8 +56,10 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GenerateJob:
-    """Prompts for a base (``model`` is its folder), or for it with an adapter."""
+class Answerer:
+    """A model as it answers: a base (``model`` is its folder), or that with what was kept of a run. ``today`` is the
+    day that its template writes, or empty.
+    """
 
     model: str
     weights: str
@@ -65,10 +67,59 @@ class GenerateJob:
     kept: Kept | None
     template: str
     device: str
+    thinking: bool = False
+    today: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateJob:
+    """Prompts for a model."""
+
+    who: Answerer
     max_new_tokens: int
     prompts: tuple[str, ...]
     system: str = ""
-    thinking: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTask:
+    """Rows to be answered and scored: ``rows`` is their file, and ``folder`` where all that comes of it is kept.
+
+    ``max_new_tokens`` is 0 where the longest right answer says how long an answer may get. With a ``marker``, an answer
+    is what stands after its last occurrence in what is said.
+    """
+
+    name: str
+    rows: str
+    count: int
+    folder: str
+    evaluators: tuple[str, ...]
+    max_new_tokens: int = 0
+    marker: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreJob:
+    """``options`` are those of the evaluators; ``encoding`` says how rows whose loss is asked for become samples."""
+
+    who: Answerer
+    encoding: EncodingPlan
+    tasks: tuple[ScoreTask, ...]
+    options: Mapping[str, Any]
+    moment: Literal["before", "after"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenAnswer:
+    """What was said to a row (counted from 0): ``text`` whole, in ``tokens``; ``ended`` by itself, not by running out
+    of tokens. ``prompt_tokens`` is what the row asked with.
+    """
+
+    row: int
+    text: str
+    tokens: int
+    ended: bool
+    prompt_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

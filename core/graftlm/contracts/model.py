@@ -14,7 +14,8 @@ class CatalogueEntry:
 
     ``tokenizer`` is the folder of a tokenizer to use with its shape. ``hub`` is its id there, ``licence`` what its
     owners call it. ``suggestions`` are settings that suit the model,
-    by the names of ``RunConfig``; ``suites`` are files of rows that score its skills.
+    by the names of ``RunConfig``; ``suites`` are files of rows that score its skills, and ``retention`` one of texts of
+    its own world, by which forgetting is measured.
     """
 
     name: str
@@ -26,6 +27,7 @@ class CatalogueEntry:
     licence: str = ""
     suggestions: Mapping[str, Any] = field(default_factory=dict)
     suites: Mapping[str, Path] = field(default_factory=dict)
+    retention: Path | None = None
 
 
 class Catalogue(Protocol):
@@ -70,6 +72,7 @@ class ModelDescription:
     weights: Literal["files", "random"] = "files"
     suggestions: Mapping[str, Any] = field(default_factory=dict)
     suites: Mapping[str, Path] = field(default_factory=dict)
+    retention: Path | None = None
 
     @property
     def model_type(self) -> str:

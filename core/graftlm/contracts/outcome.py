@@ -32,6 +32,33 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What training did to a metric, on the same rows before and after: ``value`` is after minus before.
+
+    ``low`` and ``high`` are its 95% interval, by a bootstrap over pairs of rows with this ``seed``; None where the
+    evaluator does not tell what each row is worth.
+    """
+
+    evaluation: str
+    role: Literal["new", "old"]
+    metric: str
+    value: float
+    n: int
+    unit: str
+    higher_is_better: bool
+    low: float | None = None
+    high: float | None = None
+    seed: int | None = None
+
+    @property
+    def worse(self) -> bool:
+        """The whole interval lies on the side that nobody wants."""
+        if self.low is None or self.high is None:
+            return False
+        return self.high < 0 if self.higher_is_better else self.low > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
     """What ran, as measured in the worker, never as asked. Counts are of modules and of scalars.
 
@@ -167,3 +194,4 @@ class Outcome:
     digest: str
     adapter: str = ""
     memory: MemoryUse | None = None
+    changes: tuple[Change, ...] = ()

@@ -42,7 +42,8 @@ class Split:
 class DataPlan:
     """The rule splits DATA by a hash of each row's content: adding rows moves no old one.
 
-    ``key`` names the rows as they are kept; ``thoughts`` and ``documents`` count rows that have them.
+    ``key`` names the rows as they are kept; ``thoughts`` and ``documents`` count rows that have them. ``replayed`` of
+    the training rows are from elsewhere, against forgetting.
     """
 
     format: str
@@ -52,6 +53,7 @@ class DataPlan:
     key: str = ""
     thoughts: int = 0
     documents: int = 0
+    replayed: int = 0
 
     def split(self, name: str) -> Split | None:
         return next((s for s in self.splits if s.name == name), None)
@@ -152,7 +154,8 @@ class MethodPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Something that is scored before and after: a new skill on its test rows (all of them, or those of a
-    ``capability``), or an old skill of the base, whose rows are in the file ``path``.
+    ``capability``), or an old skill of the base, whose rows are in the file ``path``. ``evaluators`` are its own, or
+    none where it is scored by those of the plan.
     """
 
     name: str
@@ -161,6 +164,7 @@ class Evaluation:
     rows: int
     digest: str
     capability: str | None = None
+    evaluators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

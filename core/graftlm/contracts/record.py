@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .load import LoadPlan
-from .outcome import Effective, Proof, Score
+from .outcome import Change, Effective, Proof, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,7 @@ class AdapterRecord:
     parents: tuple[str, ...] = ()
     thinking: bool = False
     environment: str = ""
+    changes: tuple[Change, ...] = ()
 
     @property
     def reference(self) -> str:

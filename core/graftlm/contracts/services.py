@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .load import LoadPlan
-from .plan import Evaluation, MethodPlan, Plan
+from .plan import MethodPlan, Plan
 
 if TYPE_CHECKING:
     import torch
@@ -181,8 +181,11 @@ class PatchContext:
 class EvaluationContext(Protocol):
     """What an evaluator is handed."""
 
-    evaluation: Evaluation
     options: Mapping[str, Any]
+
+    @property
+    def taught(self) -> frozenset[str]:
+        """Short answers that the training rows give again and again, such as classes; none where nothing is trained."""
 
     @property
     def longest_reference(self) -> int:

@@ -28,6 +28,17 @@ TRAINED_ON = ("train", "validation")
 
 def lay_out_rows(plan: Plan, registry: Registry, run: Path) -> None:
     """Write ``RUN/data/SPLIT.jsonl``, as links to the rows that are kept for this data."""
+    rows = kept_rows(plan, registry)
+    try:
+        (run / "data").mkdir()
+        for split in plan.data.splits:
+            link(rows / f"{split.name}.jsonl", run / "data" / f"{split.name}.jsonl")
+    except OSError as error:
+        raise StoreError(f"the rows cannot be written to {run / 'data'}: {error.strerror}") from None
+
+
+def kept_rows(plan: Plan, registry: Registry) -> Path:
+    """The folder of ``SPLIT.jsonl`` that is kept for this data, written where it is not there."""
     kept = home() / "cache" / "data" / plan.data.key
     rows = kept / "rows"
     names = [f"{split.name}.jsonl" for split in plan.data.splits]
@@ -42,11 +53,9 @@ def lay_out_rows(plan: Plan, registry: Registry, run: Path) -> None:
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
         os.utime(kept)
-        (run / "data").mkdir()
-        for name in names:
-            link(rows / name, run / "data" / name)
     except OSError as error:
         raise StoreError(f"the rows cannot be written to {error.filename or kept}: {error.strerror}") from None
+    return rows
 
 
 def encode_rows(plan: Plan, run: Path, on_event: OnEvent, start: StartWorker) -> None:

@@ -19,6 +19,7 @@ JOBS = {
     "train": ("training", "train_job"),
     "prove": ("proving", "prove_job"),
     "generate": ("answering", "generate_job"),
+    "score": ("scoring", "score_job"),
     "merge": ("merging", "merge_job"),
     "rate": ("rate", "rate_job"),
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,16 @@ import torch
 from graftlm.encoding.tokenizing import SpanTokenizer
 
 BATCH = 64
+BATCH_TOKENS = 32_768
+"""Prompt and answer tokens of a batch, at most: what its cache holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """``ids`` without the stop token; ``ended``: it came, before the tokens ran out."""
+
+    ids: list[int]
+    ended: bool
 
 
 @contextmanager
@@ -46,20 +57,34 @@ def greedy(
     device: str,
     checkpoint: Callable[[], None],
 ) -> list[list[int]]:
-    """Ids of each answer, without the stop token, in the order of the prompts. Batches are left-padded.
+    """Ids of each answer, without the stop token, in the order of the prompts."""
+    found: dict[int, Generated] = {}
+    for batch in greedy_batches(model, dict(enumerate(prompts)), stops, max_new_tokens, device, checkpoint):
+        found |= batch
+    return [found[i].ids for i in range(len(prompts))]
 
-    A prompt that fills the model's positions has an empty answer.
+
+def greedy_batches(
+    model: Any,
+    prompts: Mapping[int, Sequence[int]],
+    stops: Sequence[int],
+    max_new_tokens: int,
+    device: str,
+    checkpoint: Callable[[], None],
+) -> Iterator[dict[int, Generated]]:
+    """Answers by the number of their prompt, a batch at a time, the shortest prompts first. Batches are left-padded.
+
+    A prompt that fills the model's positions has an empty answer, which did not end.
     """
     room = positions(model)
-    order = sorted((i for i in range(len(prompts)) if len(prompts[i]) < room), key=lambda i: len(prompts[i]))
-    answers: list[list[int]] = [[] for _ in prompts]
-    with inference(model):
-        for start in range(0, len(order), BATCH):
-            checkpoint()
-            chosen = order[start : start + BATCH]
-            width = max(len(prompts[i]) for i in chosen)
-            ids = torch.tensor([[stops[0]] * (width - len(prompts[i])) + list(prompts[i]) for i in chosen])
-            mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in chosen])
+    if too_long := [i for i, prompt in prompts.items() if len(prompt) >= room]:
+        yield {i: Generated([], ended=False) for i in too_long}
+    for chosen in _batches({i: len(p) for i, p in prompts.items() if len(p) < room}, max_new_tokens):
+        checkpoint()
+        width = max(len(prompts[i]) for i in chosen)
+        ids = torch.tensor([[stops[0]] * (width - len(prompts[i])) + list(prompts[i]) for i in chosen])
+        mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in chosen])
+        with inference(model):
             out = model.generate(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
@@ -71,6 +96,21 @@ def greedy(
                 eos_token_id=list(stops),
                 pad_token_id=stops[0],
             )
-            for i, row in zip(chosen, out[:, width:].tolist(), strict=True):
-                answers[i] = row[: next((n for n, token in enumerate(row) if token in stops), len(row))]
-    return answers
+        yield {i: _until_stop(row, stops) for i, row in zip(chosen, out[:, width:].tolist(), strict=True)}
+
+
+def _batches(lengths: Mapping[int, int], max_new_tokens: int) -> Iterator[list[int]]:
+    """Prompts of like length together, as many as ``BATCH`` and ``BATCH_TOKENS`` allow."""
+    batch: list[int] = []
+    for i in sorted(lengths, key=lambda i: lengths[i]):
+        if batch and (len(batch) == BATCH or (lengths[i] + max_new_tokens) * (len(batch) + 1) > BATCH_TOKENS):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _until_stop(row: list[int], stops: Sequence[int]) -> Generated:
+    end = next((n for n, token in enumerate(row) if token in stops), len(row))
+    return Generated(row[:end], ended=end < len(row))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from graftlm.contracts.errors import StoreError
-from graftlm.contracts.job import Kept
+from graftlm.contracts.job import Answerer, Kept
 from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.services import Tuner
 from graftlm.contracts.specs import TuningMethod
@@ -26,6 +26,11 @@ def with_kept(load: LoadPlan, weights: str, folder: Path, kept: Kept | None, dev
         random_weights(folder)
     base = load_base(load, folder, device).model
     return base if kept is None else tuner_of(kept).apply(checked(base, kept), Path(kept.folder))
+
+
+def answering_model(who: Answerer) -> Any:
+    """The model of somebody who answers, ready to."""
+    return with_kept(who.load, who.weights, Path(who.model), who.kept, who.device)
 
 
 def tuner_of(kept: Kept) -> Tuner:

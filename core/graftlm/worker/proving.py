@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from graftlm.chat_templates.binding import bound, own_template
 from graftlm.contracts.conversation import RenderOptions
 from graftlm.contracts.job import TrainJob
-from graftlm.contracts.outcome import Outcome, Proof, Score, Training
+from graftlm.contracts.outcome import Change, Outcome, Proof, Score, Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_builtins
 from graftlm.contracts.services import Tuner
@@ -28,6 +29,8 @@ from .targets import resolve_target
 if TYPE_CHECKING:
     import torch
 
+    from .measured import Measured, Moment
+
 
 def prove_job(run: Path, events: Events, trained: torch.Tensor | None = None) -> None:
     """What is scored is what is kept: before is the bare base, after the base with the staged files. ``trained`` are
@@ -41,8 +44,8 @@ def prove_job(run: Path, events: Events, trained: torch.Tensor | None = None) ->
     with own_template(Path(job.model), plan.template.today) as own:
         template = bound(registry().get(PromptTemplate, plan.template.name), own)
         logits = files.trained_logits() if trained is None else trained
-        proof, scores = _Proving(plan, job, files, events, template).carry_out(logits, before)
-    outcome = _outcome(plan, job, training, proof, scores, training.total_seconds + time.perf_counter() - started)
+        proof, scored = _Proving(plan, job, files, events, template).carry_out(logits, before)
+    outcome = _outcome(plan, job, training, proof, scored, training.total_seconds + time.perf_counter() - started)
     events.send("done", outcome=to_builtins(outcome))
 
 
@@ -52,24 +55,28 @@ class _Proving:
         self.job, self.folder, self.staged = job, Path(job.model), Path(job.staged)
         self.tokenizer = SpanTokenizer.from_folder(self.folder)
 
-    def carry_out(self, trained: torch.Tensor, base_before: str) -> tuple[Proof, tuple[Score, ...]]:
+    def carry_out(self, trained: torch.Tensor, base_before: str) -> tuple[Proof, _Scored]:
         from .load import load_base
+        from .measured import changes
         from .proof import prove
 
         tuner: Tuner = resolve_target(self.plan.part("method").target)()
         rows = load_rows(self.files.encoded / "train.safetensors")
         gc.collect()
         base = load_base(self.plan.load, self.folder, self.plan.device).model
-        scores: list[Score] = []
+        before: list[Measured] = []
 
         def score_base(model: Any) -> None:
-            scores.extend(self._scores(model, "before"))
+            before.extend(self._measured(model, "before"))
 
         device = self.plan.device
         tuned, proof = prove(trained, base, base_before, tuner, self.staged, rows, device, score_base)
         if self.job.answers:
             self._answer(tuned)
-        return proof, (*scores, *self._scores(tuned, "after"))
+        after = self._measured(tuned, "after")
+        scores = [score for each in before for score in each.scores("before")]
+        scores += [score for each in after for score in each.scores("after")]
+        return proof, _Scored(tuple(scores), tuple(changes(before, after)))
 
     def _answer(self, tuned: Any) -> None:
         """Greedy answers to the first prompts of the data, for a comparison of what was trained."""
@@ -84,10 +91,11 @@ class _Proving:
         )  # fmt: skip
         self.files.answers.write_text(json.dumps([self.tokenizer.decode(ids) for ids in found]), encoding="utf-8")
 
-    def _scores(self, model: Any, moment: Literal["before", "after"]) -> list[Score]:
-        from .evaluation import evaluate
+    def _measured(self, model: Any, moment: Moment) -> list[Measured]:
+        from .asking import Asked
+        from .evaluation import evaluate, evaluators_of
 
-        count = len(self.plan.evaluations) * len(self.plan.all_parts("evaluator"))
+        count = sum(len(evaluators_of(self.plan, evaluation)) for evaluation in self.plan.evaluations)
         done = count * (moment == "after")
 
         def progress(what: str) -> None:
@@ -95,15 +103,20 @@ class _Proving:
             self.events.progress(f"score {what}", done, 2 * count)
             done += 1
 
-        return evaluate(
-            self.plan, self.files.run, model, self.plan.device, self.template, self.tokenizer, moment,
-            self.events.checkpoint, progress,
+        asked = Asked(
+            model, self.plan.device, self.template, self.tokenizer, self.plan.encoding,
+            self.plan.options.get("evaluator", {}), self.events.checkpoint,
         )  # fmt: skip
+        return evaluate(self.plan, self.files.run, asked, moment, progress)
 
 
-def _outcome(
-    plan: Plan, job: TrainJob, training: Training, proof: Proof, scores: tuple[Score, ...], total: float
-) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    scores: tuple[Score, ...]
+    changes: tuple[Change, ...]
+
+
+def _outcome(plan: Plan, job: TrainJob, training: Training, proof: Proof, scored: _Scored, total: float) -> Outcome:
     return Outcome(
         run=job.run,
         plan_hash=plan.hash,
@@ -117,8 +130,9 @@ def _outcome(
         encoding=training.encoding,
         effective=training.effective,
         proof=proof,
-        scores=scores,
+        scores=scored.scores,
         staged=job.staged,
         digest=content_digest(Path(job.staged)),
         memory=training.memory,
+        changes=scored.changes,
     )

@@ -1,0 +1,1 @@
+"""Judgement: is a model good enough, where does it fail, would tuning help?"""

@@ -1,0 +1,113 @@
+"""What an evaluator made of a model's answers: scores with intervals, samples, and what training changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from graftlm.contracts.outcome import Change, Score
+from graftlm.contracts.services import EvaluationResult
+from graftlm.contracts.specs import Evaluator
+
+from . import intervals
+
+Role = Literal["new", "old"]
+Moment = Literal["before", "after"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One evaluator's result on the rows of one evaluation."""
+
+    evaluation: str
+    role: Role
+    spec: Evaluator
+    result: EvaluationResult
+    rows: int
+
+    def scores(self, moment: Moment) -> list[Score]:
+        """One for each metric."""
+        bounds = _intervals(self.result, self.rows)
+        return [
+            Score(
+                evaluation=self.evaluation,
+                role=self.role,
+                metric=metric.name,
+                moment=moment,
+                value=self.result.values[metric.name],
+                n=self.rows,
+                unit=metric.unit,
+                higher_is_better=metric.higher_is_better,
+                **bounds.get(metric.name, {}),
+            )
+            for metric in self.spec.metrics
+        ]
+
+    def write(self, path: Path) -> None:
+        """One line of JSON a row: what the evaluator says of it, and its numbers in ``each``."""
+        with path.open("w", encoding="utf-8") as file:
+            for i, sample in enumerate(self.result.samples):
+                each = {name: float(values[i]) for name, values in self.result.each.items()}
+                file.write(json.dumps({**sample, **({"each": each} if each else {})}, ensure_ascii=False) + "\n")
+
+
+def changes(before: Sequence[Measured], after: Sequence[Measured]) -> list[Change]:
+    """Of every metric, on the same rows: what differs between rows is not in the intervals."""
+    found = []
+    for was, now in zip(before, after, strict=True):
+        bounds = _paired(was, now)
+        for metric in was.spec.metrics:
+            low, high = bounds.get(metric.name, (None, None))
+            found.append(
+                Change(
+                    evaluation=was.evaluation,
+                    role=was.role,
+                    metric=metric.name,
+                    value=now.result.values[metric.name] - was.result.values[metric.name],
+                    n=was.rows,
+                    unit=metric.unit,
+                    higher_is_better=metric.higher_is_better,
+                    low=low,
+                    high=high,
+                    seed=None if low is None else intervals.SEED,
+                )
+            )
+    return found
+
+
+def _paired(was: Measured, now: Measured) -> Mapping[str, intervals.Bounds]:
+    """By metric; nothing of one row alone, or where the evaluator does not tell what each is worth."""
+    if was.rows < 2:
+        return {}
+    found: dict[str, intervals.Bounds] = {}
+    for name, values in was.result.each.items():
+        differences = [float(b) - float(a) for a, b in zip(values, now.result.each[name], strict=True)]
+        found[name] = intervals.bootstrap_of_mean(differences)
+    first, second = was.result.over, now.result.over
+    if first is not None and second is not None:
+        found |= intervals.bootstrap(was.rows, lambda rows: _less(second(rows), first(rows)))
+    return found
+
+
+def _less(after: Mapping[str, float], before: Mapping[str, float]) -> Mapping[str, float]:
+    return {name: value - before[name] for name, value in after.items()}
+
+
+def _intervals(result: EvaluationResult, rows: int) -> Mapping[str, Mapping[str, Any]]:
+    """Fields of a ``Score``, by metric."""
+    found: dict[str, Mapping[str, Any]] = {}
+    if not rows:
+        return found
+    for name, values in result.each.items():
+        if intervals.is_share(values):
+            low, high = intervals.wilson(sum(values), len(values))
+            found[name] = {"low": low, "high": high, "interval": "wilson"}
+        else:
+            low, high = intervals.bootstrap_of_mean(values)
+            found[name] = {"low": low, "high": high, "interval": "bootstrap", "seed": intervals.SEED}
+    for name, (low, high) in (intervals.bootstrap(rows, result.over) if result.over else {}).items():
+        found[name] = {"low": low, "high": high, "interval": "bootstrap", "seed": intervals.SEED}
+    return found
