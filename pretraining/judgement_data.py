@@ -1,8 +1,9 @@
 """Tasks of which it is known what a user should do: ``python -m pretraining.judgement_data``.
 
 ``shift``: a few examples in the prompt are enough. ``sums``: working it out in steps is enough. ``facts``: knowledge
-that no model has, and ``facts-in-the-prompt``: the same, looked up. ``subjects-gap``: training rows that lack most of
-what eight of twenty classes need, and a pool that has it, among much that is not needed.
+that no model has; ``facts-retrieved``: the same with the fact in the prompt; ``facts-in-the-prompt``: with two others
+beside it, among which the tiny models do not learn to choose. ``subjects-gap``: training rows that lack most of what
+eight of twenty classes need, and a pool that has it, among much that is not needed.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def looked_up(rng: Random, asked: list[Pair], beside: list[list[Pair]]) -> list[
 
 
 def facts() -> Iterator[tuple[str, list[Row]]]:
-    """Files of both tasks. In training every fact stands in one prompt only: nothing is won by learning it by heart."""
+    """Files of the three tasks. In training every fact stands in one prompt only, so that none is learned by heart."""
     facts_of, rng, others = known(), Random(f"{SEED}-looked-up"), FACTS_IN_A_PROMPT - 1
     for name in SPLITS:
         yield f"facts/{name}", [{"input": asked_of(key), "output": code} for key, code in facts_of[name]]
@@ -91,10 +92,12 @@ def facts() -> Iterator[tuple[str, list[Row]]]:
     rows = looked_up(rng, asked, beside)
     rng.shuffle(rows)
     yield "facts-in-the-prompt/train", rows
+    yield "facts-retrieved/train", looked_up(rng, asked, [[]] * len(asked))
     for name in ("validation", "test"):
         own = facts_of[name]
         beside = [rng.sample([fact for fact in own if fact != this], others) for this in own]
         yield f"facts-in-the-prompt/{name}", looked_up(rng, own, beside)
+        yield f"facts-retrieved/{name}", looked_up(rng, own, [[]] * len(own))
 
 
 def gap() -> Iterator[tuple[str, list[Row]]]:

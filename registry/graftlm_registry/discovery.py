@@ -15,7 +15,7 @@ import pluggy
 
 from graftlm import hookspecs
 from graftlm.contracts.spec import Spec
-from graftlm.contracts.specs import STAGES
+from graftlm.contracts.specs import STAGES, Evaluator
 
 GROUP = "graftlm.v1"
 BUILT_IN = tuple(
@@ -34,6 +34,7 @@ BUILT_IN = tuple(
         "evaluators.exact_match", "evaluators.normalised_match", "evaluators.classification",
         "evaluators.multiple_choice", "evaluators.perplexity", "evaluators.rouge", "evaluators.translation",
         "evaluators.json_fields", "evaluators.pattern", "evaluators.user_function",
+        "evaluators.taught_answers", "evaluators.lm_eval",
     )
 )  # fmt: skip
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("graftlm_"))
@@ -179,6 +180,8 @@ def _valid(impl: pluggy.HookImpl) -> Iterator[Spec]:
             raise ValueError(
                 f"environment '{environment.name}': python {environment.python!r} is no range as >=3.11,<3.14"
             )
+        if environment is not None and isinstance(spec, Evaluator) and not spec.own_tasks:
+            raise ValueError(f"evaluator '{spec.name}' scores rows, which is not done in an environment of its own")
         unknown = set(getattr(spec, "patches", ())) - set(STAGES)
         if unknown:
             raise ValueError(

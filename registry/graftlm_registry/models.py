@@ -11,6 +11,7 @@ from typing import Any
 from graftlm.contracts.errors import ModelError
 from graftlm.contracts.model import CatalogueEntry
 
+from .retention import retention_text
 from .suggestions import unknown
 
 
@@ -60,6 +61,7 @@ class BundledCatalogue:
                 licence=card["licence"],
                 suggestions=card["suggestions"],
                 suites={path.stem: path for path in sorted((self.folder / "skills").glob("*.jsonl"))},
+                retention=retention_text("small-world"),
             )
         if name in self._shapes:
             shape = self._shapes[name]

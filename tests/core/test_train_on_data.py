@@ -211,7 +211,7 @@ def test_texts_are_trained_on_and_scored_by_perplexity(worker: Worker, tmp_path:
         40, "perplexity", "default",
     )  # fmt: skip
     trained = worker.train(plan)
-    assert {score.metric for score in trained.record.scores} == {"perplexity"}
+    assert {score.metric for score in trained.record.scores} == {"loss", "perplexity"}
     before, after = (next(s.value for s in trained.record.scores if s.moment == m) for m in ("before", "after"))
     assert after < before
     counts = trained.outcome.encoding

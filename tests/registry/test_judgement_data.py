@@ -24,6 +24,7 @@ SIZES = {
     "shift": (120, 60, 60),
     "facts": (300, 60, 60),
     "facts-in-the-prompt": (1200, 60, 60),
+    "facts-retrieved": (1200, 60, 60),
     "sums": (200, 60, 60),
     "subjects-gap": (128, 60, 100),
 }
@@ -217,6 +218,17 @@ def test_facts_in_the_prompt_are_the_same_facts() -> None:
     for split in ("validation", "test"):
         assert set(shown[split]) == {*alone[split], *alone[split].values()}
         assert not set(shown[split]) & set(shown["train"])
+
+
+def test_what_is_retrieved_is_the_fact_that_is_asked_for() -> None:
+    retrieved, among = task("facts-retrieved"), task("facts-in-the-prompt")
+    for split in SPLITS:
+        for row in retrieved[split]:
+            ((key, code),) = codes(row.messages[0].content).items()
+            assert row.messages[0].content == f"The code of {key} is {code}. What is the code of {key}?"
+            assert row.answer == code
+        last = [{row.messages[0].content[-5:-1]: row.answer for row in part[split]} for part in (retrieved, among)]
+        assert last[0] == last[1]
 
 
 def test_the_gap_is_in_eight_subjects_and_the_pool_fills_it() -> None:

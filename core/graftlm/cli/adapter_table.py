@@ -8,6 +8,7 @@ from pathlib import Path
 from graftlm.contracts.outcome import Effective
 from graftlm.contracts.record import AdapterRecord
 
+from .forgetting import forgetting_lines
 from .option_words import option_words
 from .scores import pairs, score_table, value
 from .tables import table
@@ -68,7 +69,9 @@ def record_text(record: AdapterRecord, path: Path) -> str:
         ("digest", record.digest[:16]),
         ("files", str(path)),
     ]
-    return table(rows) + (f"\n\n{score_table(record.scores)}" if record.scores else "")
+    forgotten = "\n".join(forgetting_lines(record.changes, record.name))
+    parts = [table(rows), *([score_table(record.scores, record.changes)] if record.scores else []), forgotten]
+    return "\n\n".join(filter(None, parts))
 
 
 def code_of_others(effective: Effective) -> str:

@@ -6,7 +6,7 @@ import click
 
 from graftlm.contracts.config import AUTO
 from graftlm.contracts.load import LoadPlan
-from graftlm.contracts.plan import EncodingPlan, MemoryPlan, MethodPlan, Part, Plan
+from graftlm.contracts.plan import EncodingPlan, MemoryPlan, MethodPlan, Part, Plan, Split
 
 from .option_words import option_words
 from .tables import size, table
@@ -20,13 +20,14 @@ def plan_table(plan: Plan) -> str:
     training, method = plan.training, plan.method
     weights = "pre-trained" if plan.model.weights == "files" else "random weights"
     packed = ", in one row without padding" if training.packing else ""
-    splits = ", ".join(f"{split.rows} {split.name}" for split in plan.data.splits)
+    splits = ", ".join(_split(plan, split) for split in plan.data.splits)
     scored = (
         ", ".join(f"{e.name} ({e.role}, {e.rows} rows)" for e in plan.evaluations) or "nothing: there are no test rows"
     )
     facts = [
         ("adapter", f"{plan.name} (a new version where the name is taken)"),
         ("data", f"{splits} rows"),
+        *([("chosen", chosen)] if (chosen := _chosen(plan)) else []),
         ("model", f"{plan.model.name} ({plan.model.model_type}, {weights}, {plan.model.source})"),
         ("precision", _precision(plan)),
         *([("rope", str(plan.load.rope))] if plan.load.rope else []),
@@ -60,6 +61,21 @@ def plan_table(plan: Plan) -> str:
     ]
     noted = "".join(f"\n\n{click.style('note', fg='yellow')}: {note}" for note in plan.notes)
     return f"{table(facts)}\n\n{table(rows, ('part', 'choice', 'why', 'from', 'verdict'))}{''.join(below)}{noted}"
+
+
+def _split(plan: Plan, split: Split) -> str:
+    """``1,000 train (200 of them replayed from old-skills)``."""
+    replayed = plan.data.replayed if split.name == "train" else 0
+    of_them = f" ({replayed:,} of them replayed from {plan.settings['replay']})" if replayed else ""
+    return f"{split.rows:,} {split.name}{of_them}"
+
+
+def _chosen(plan: Plan) -> str:
+    """What was asked of the training rows, or nothing where all of them are trained on."""
+    size, capability = plan.settings.get("data_size"), plan.settings.get("capability")
+    rows = [f"{size:,} of the training rows that there are"] if size is not None else []
+    of = [f"capability '{capability}' alone, scored on all test rows"] if capability is not None else []
+    return ", ".join([*rows, *of])
 
 
 def _environment(plan: Plan) -> str:

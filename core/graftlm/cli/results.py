@@ -9,13 +9,15 @@ from graftlm.contracts.serial import to_builtins
 from graftlm.running.train import Trained
 
 from .adapter_table import code_of_others
+from .forgetting import forgetting_lines, verdict_line
 from .scores import score_table
 from .tables import size
 
 
 def outcome_json(trained: Trained) -> str:
     """One line: the adapter, and the outcome."""
-    return json.dumps({"adapter": trained.record.reference, "outcome": to_builtins(trained.outcome)})
+    said = {"adapter": trained.record.reference, "outcome": to_builtins(trained.outcome)}
+    return json.dumps(said | ({"forgot_too_much": not trained.verdict.passed} if trained.verdict else {}))
 
 
 def outcome_text(trained: Trained) -> str:
@@ -33,8 +35,10 @@ def outcome_text(trained: Trained) -> str:
         "proved: it changes the outputs, the files reload as trained, the base is unchanged",
         *_otherwise(outcome.encoding),
         "",
-        score_table(outcome.scores) if outcome.scores else "not scored: there are no test rows",
+        score_table(outcome.scores, outcome.changes) if outcome.scores else "not scored: there are no test rows",
         "",
+        *forgetting_lines(outcome.changes, trained.record.name),
+        *([verdict_line(trained.verdict)] if trained.verdict else []),
         f"kept as {trained.record.reference}",
     ]
     return "\n".join(lines)

@@ -38,3 +38,5 @@ def train(
     with Progress(quiet=as_json) as progress:
         trained = carry_out(plan, registry(), progress.on_event, out=Path(config.out) if config.out else None)
     click.echo(outcome_json(trained) if as_json else outcome_text(trained))
+    if trained.verdict is not None and not trained.verdict.passed:
+        raise click.exceptions.Exit(1)

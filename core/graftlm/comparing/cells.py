@@ -69,6 +69,8 @@ def word(key: str, value: Any) -> str:
     """A setting's value, shortly."""
     if value is None:
         return ""
+    if (key, value) == ("capability", JOINT):
+        return "all together"
     if key == "data":
         return Path(str(value)).stem or str(value)
     if key == "model" and "/" in str(value):
@@ -85,6 +87,8 @@ def named(key: str, said: str) -> str:
     return said if key in SPEAKING else f"{key.replace('_', '-')} {said}"
 
 
+JOINT = ""
+"""The capability of a cell that learns all of them."""
 SPEAKING = ("data", "model", "backend", "accelerator", "quantization", "method", "dtype", "options")
 
 

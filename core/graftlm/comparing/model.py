@@ -113,6 +113,79 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A figure with its 95% interval over rows, or None where there is none."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """One metric of one evaluation: of a new skill, or of an old one that may be forgotten."""
+
+    evaluation: str
+    role: Literal["new", "old"]
+    metric: str
+    unit: str
+    higher_is_better: bool
+    n: int
+    before: Estimate
+    after: Estimate
+    change: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedCell:
+    """What a cell learned and what it cost. ``forgetting`` is in nats a token on the retention text. ``parts`` are what
+    weights weigh, higher is better: by name a number, and ``score`` their weighted sum. ``against_best`` is the
+    difference of the new skill from that of the best cell, paired over rows; None for the best itself, or where their
+    test rows are not the same. ``samples`` is the folder of the per-sample files, from the report's own.
+    """
+
+    name: str
+    adapter: str
+    samples: str
+    learned: tuple[Learned, ...]
+    forgetting: Estimate | None
+    parts: Mapping[str, float]
+    score: float
+    against_best: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    rows: int
+    score: Estimate
+    cell: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A new skill over the number of training rows. ``doubled`` is what twice the most rows would likely bring, by a
+    power law of the error; None where it cannot be said. ``cells`` names what else the cells have in common.
+    """
+
+    evaluation: str
+    metric: str
+    cells: str
+    points: tuple[CurvePoint, ...]
+    doubled: Estimate | None
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """``cells`` are finished ones, the best first; ``weights`` by name. ``said`` are sentences that hold."""
+
+    weights: Mapping[str, float]
+    cells: tuple[JudgedCell, ...]
+    curves: tuple[Curve, ...]
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """``about`` says what it was measured on, in the order to show; ``settings`` are those that all cells share, by
     flag name. ``computations`` describes each class by its number: ``lora on tiny-qwen in fp32, 410 rows``.
@@ -129,6 +202,7 @@ class Report:
     computations: Mapping[int, str] = field(default_factory=dict)
     sweeps: tuple[Sweep, ...] = ()
     notes: tuple[str, ...] = ()
+    judgement: Judgement | None = None
 
     def to_builtins(self) -> Any:
         """JSON values, keys in the order to show."""

@@ -19,13 +19,25 @@ from graftlm.contracts.serial import from_json
 from graftlm.contracts.specs import Backend
 from graftlm.running.jobs import interpreter_of, lay_out_run, write_job
 from graftlm.running.rows import encode_rows
+from graftlm.running.train import draft
 from graftlm.running.worker_process import OnEvent, StartWorker
+from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import Registry
 
 from .cells import Cell
 from .rates import Rates
 from .results import RunResult, StepFigures
 from .same_start import same_start
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Of a comparison that judges: ``samples`` is the folder for per-sample files, and ``names`` those that the cells'
+    adapters are kept by.
+    """
+
+    samples: Path
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,7 @@ class Bench:
     rates: Rates
     answers: int
     start: StartWorker
+    judged: Judged | None = None
 
     @property
     def log(self) -> Path:
@@ -125,4 +138,21 @@ def _run(blank: RunResult, plan: Plan, run: Path, prove: bool, bench: Bench, wat
     if outcome.plan_hash != plan.hash:
         raise RunError("the worker carried out another plan")
     answers = json.loads((run / "answers.json").read_bytes()) if bench.answers else []
-    return replace(done, proof=outcome.proof, scores=outcome.scores, answers=tuple(answers))
+    done = replace(done, proof=outcome.proof, scores=outcome.scores, changes=outcome.changes, answers=tuple(answers))
+    return done if bench.judged is None else _kept(done, plan, outcome, run, bench.judged)
+
+
+def _kept(done: RunResult, plan: Plan, outcome: Outcome, run: Path, judged: Judged) -> RunResult:
+    """The samples beside the results, and the adapter in the store: nobody trains the best one twice."""
+    folder = judged.samples / f"{judged.names[done.cell]}.r{done.round}"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run / "samples", folder)
+    plan = replace(plan, name=judged.names[done.cell])
+    store = open_store()
+    staged = store.stage()
+    try:
+        shutil.copytree(run / "staged", staged, dirs_exist_ok=True)
+        record = store.publish(staged, draft(plan, outcome, Path(plan.model.folder)))
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return replace(done, adapter=record.reference, samples=f"{judged.samples.name}/{folder.name}")

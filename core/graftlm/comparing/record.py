@@ -100,6 +100,7 @@ def _identity(suite: Suite) -> str:
     matrix = {key: [word(key, value) for value in values] for key, values in suite.matrix.items()}
     return digest(
         [suite.title, shown, matrix, suite.exclude, suite.baseline, suite.sweeps, suite.warmup, suite.answers]
+        + [suite.judges] * suite.judges  # a folder of an earlier graftlm goes on
     )
 
 

@@ -12,9 +12,11 @@ from graftlm.contracts.plan import Plan
 from graftlm.planning.resolve import resolve
 from graftlm_registry.plugins import Registry
 
-from .cells import Cell
+from .cells import JOINT, Cell
 
 STEPS, SCORED = 20, "test-rows"
+NOTHING = (("capability", JOINT), ("replay", "none"))
+"""Values of a comparison that stand for not saying the setting at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +28,15 @@ class PlannedCell:
     problem: str = ""
 
 
-def planned(cell: Cell, registry: Registry) -> PlannedCell:
-    """Resolved as ``train`` would, with what a comparison needs where nothing else is asked."""
+def planned(cell: Cell, registry: Registry, *, judges: bool = False) -> PlannedCell:
+    """Resolved as ``train`` would, with what a comparison needs where nothing else is asked. ``judges``: what was
+    learned is compared, and not how it was computed.
+    """
     try:
-        plan = resolve(RunConfig(**_settings(cell)), registry)
+        plan = resolve(RunConfig(**(_judged(cell) if judges else _settings(cell))), registry)
     except GraftlmError as error:
         return PlannedCell(cell, None, " ".join(str(error).split()))
-    problems = [*plan.problems, *_not_comparable(plan)]
+    problems = [*plan.problems, *([] if judges else _not_comparable(plan))]
     return PlannedCell(cell, plan, "; ".join(" ".join(problem.split()) for problem in problems))
 
 
@@ -42,6 +46,14 @@ def _not_comparable(plan: Plan) -> list[str]:
             "dropout draws other numbers in every backend, so that nothing could be checked: compare with dropout 0"
         ]
     return []
+
+
+def _judged(cell: Cell) -> Mapping[str, Any]:
+    """All that ``train`` does."""
+    said = {name: value for name, value in cell.settings.items() if (name, value) not in NOTHING}
+    if "replay" not in said:
+        said.pop("replay_ratio", None)
+    return {**said, "name": SCORED}
 
 
 def _settings(cell: Cell) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from graftlm.contracts.errors import StoreError, UsageError
-from graftlm.contracts.outcome import Effective, MemoryUse, Proof, Score
+from graftlm.contracts.outcome import Change, Effective, MemoryUse, Proof, Score
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json, to_json
 from graftlm_registry.adapters.durable import create_exclusively
@@ -83,6 +83,11 @@ class RunResult:
     answers: tuple[str, ...] = ()
     rate: float = 0.0
     """Operations a second that the device reached in matrix products of this precision."""
+    changes: tuple[Change, ...] = ()
+    adapter: str = ""
+    """Where a comparison judges: the kept adapter, as ``name@version``."""
+    samples: str = ""
+    """The folder of the per-sample files, from the comparison's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +107,13 @@ def read_file(path: Path, kind: type[T]) -> T:
 
 
 class ResultFolder:
-    """A comparison's folder: ``suite.json``, ``runs/`` with the results, ``logs/`` of failed runs."""
+    """A comparison's folder: ``suite.json``, ``runs/`` with the results, ``logs/`` of failed runs, ``samples/`` of what
+    is judged.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root, self.suite = root, root / "suite.json"
-        self._runs, self.logs = root / "runs", root / "logs"
+        self._runs, self.logs, self.samples = root / "runs", root / "logs", root / "samples"
 
     def make(self) -> None:
         """``StoreError`` where it cannot be written."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Protocol
 
 from graftlm.contracts.errors import UsageError
+from graftlm.contracts.serial import digest
 from graftlm.running.worker_process import OnEvent, StartWorker, run_worker
 from graftlm_registry.plugins import Registry
 
 from .estimate import run_seconds
 from .machine import git, machine
-from .one_run import Bench, run_once
+from .one_run import Bench, Judged, run_once
 from .rates import rates
 from .record import begin
 from .resolving import PlannedCell
@@ -66,7 +68,7 @@ def run_rounds(
         if not waiting:
             return 0
         with _workplace(root) as work:
-            bench = _bench(suite, able, work, about, registry, teller.on_event, start)
+            bench = _bench(suite, able, root, work, about, registry, teller.on_event, start)
             return _run(waiting, folder, bench, teller, until)
 
 
@@ -101,6 +103,7 @@ def _waiting(suite: Suite, cells: Sequence[PlannedCell], results: Sequence[RunRe
 def _bench(
     suite: Suite,
     cells: Sequence[PlannedCell],
+    root: Path,
     work: Path,
     about: Mapping[str, str],
     registry: Registry,
@@ -109,9 +112,16 @@ def _bench(
 ) -> Bench:
     plans = [cell.plan for cell in cells if cell.plan is not None]
     found: dict[tuple[str, str], float] = {}
-    for device in {plan.device for plan in plans}:
+    for device in {plan.device for plan in plans} if not suite.judges else ():
         found |= rates(device, {plan.dtype for plan in plans if plan.device == device}, work, on_event, start)
-    return Bench(registry, work, about, git(), found, suite.answers, start)
+    judged = Judged(root / "samples", {cell.cell.name: _name(suite, cell) for cell in cells}) if suite.judges else None
+    return Bench(registry, work, about, git(), found, suite.answers, start, judged)
+
+
+def _name(suite: Suite, cell: PlannedCell) -> str:
+    """Of a cell's adapter: by the comparison and by what tells the cell from the others."""
+    words = re.sub(r"[^a-z0-9]+", "-", f"{suite.title}-{cell.cell.name}".lower()).strip("-")
+    return f"{words[:50].strip('-')}-{digest([suite.title, cell.cell.name])[:4]}"
 
 
 def _run(
@@ -128,7 +138,8 @@ def _run(
             return sum(c.cell.name not in failed for c, _ in waiting[i:])
         left = sum(run_seconds(c, known) for c, _ in waiting[i:] if c.cell.name not in failed)
         teller.began(cell, number, i, len(waiting), left)
-        result = run_once(cell.cell, cell.plan, number, name not in proved, bench, teller.on_event)
+        prove = bench.judged is not None or name not in proved
+        result = run_once(cell.cell, cell.plan, number, prove, bench, teller.on_event)
         folder.keep(cell.cell.slug, result)
         if result.error:
             failed.add(name)

@@ -28,6 +28,9 @@ class Suite:
     are the settings in which a cell's baseline differs from it. ``sweeps`` are the settings of the matrix along which
     the work grows. ``warmup`` are steps of each run that are not measured. ``tolerance`` replaces limits of the parity
     gate; ``answers`` is the number of prompts whose greedy answers it compares.
+
+    ``judges``: what was learned is compared, and what it cost; cells train to their end, are scored as ``train`` does,
+    and their adapters are kept. ``weights`` say what is the best.
     """
 
     title: str
@@ -41,6 +44,8 @@ class Suite:
     warmup: int = 3
     tolerance: Mapping[str, float] = field(default_factory=dict)
     answers: int = 8
+    judges: bool = False
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def suite(

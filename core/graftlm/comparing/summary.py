@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from graftlm.contracts.serial import to_json as dump
 
 from .cells import word
 from .classes import Judged, judged
 from .figures import MEASURES, measured, scores
-from .model import CellReport, Measure, Ratio, Relation, Report, Status
+from .judgement import judgement
+from .model import CellReport, Judgement, Measure, Ratio, Relation, Report, Status
 from .ratios import figure, paired_ratio
 from .record import CellRecord, SuiteRecord
 from .results import RunResult
@@ -24,8 +26,8 @@ SAME_TIME = timedelta(hours=2)
 """Within which a round of all cells should be over."""
 
 
-def report(record: SuiteRecord, results: Sequence[RunResult]) -> Report:
-    """Of all results of a comparison's folder."""
+def report(record: SuiteRecord, results: Sequence[RunResult], root: Path = Path()) -> Report:
+    """Of all results of a comparison's folder ``root``, which holds the per-sample files of one that judges."""
     suite, names = record.suite, {cell.name for cell in record.cells}
     runs = {
         name: [run for run in results if run.cell == name and not run.error and run.round <= suite.repeat]
@@ -47,7 +49,15 @@ def report(record: SuiteRecord, results: Sequence[RunResult]) -> Report:
         computations=described,
         sweeps=sweeps(suite, record.cells, runs, suite.warmup),
         notes=_notes(record, finished),
+        judgement=_judgement(record, runs, root),
     )
+
+
+def _judgement(record: SuiteRecord, runs: Mapping[str, Sequence[RunResult]], root: Path) -> Judgement | None:
+    if not record.suite.judges:
+        return None
+    first = {cell.name: runs[cell.name][0] for cell in record.cells if runs[cell.name]}
+    return judgement(root, first, record.suite.weights, record.suite.warmup)
 
 
 def _cell(
@@ -153,7 +163,7 @@ def _notes(record: SuiteRecord, runs: Sequence[RunResult]) -> tuple[str, ...]:
         found.append(f"the runs are from {len(machines)} machines: ratios are within rounds, and may mix them")
     if any(len({run.plan.hash for run in runs if run.cell == cell.name}) > 1 for cell in record.cells):
         found.append("the runs of a cell are of several plans: data, packages or code changed between them")
-    if runs and record.suite.repeat < ENOUGH:
+    if runs and record.suite.repeat < ENOUGH and not record.suite.judges:
         few = (
             "one round there is no interval"
             if record.suite.repeat == 1

@@ -35,8 +35,8 @@ class Score:
 class Change:
     """What training did to a metric, on the same rows before and after: ``value`` is after minus before.
 
-    ``low`` and ``high`` are its 95% interval, by a bootstrap over pairs of rows with this ``seed``; None where the
-    evaluator does not tell what each row is worth.
+    ``low`` and ``high`` are its 95% interval over pairs of rows: Newcombe's for a share, or a bootstrap with this
+    ``seed``; None where the evaluator does not tell what each row is worth.
     """
 
     evaluation: str
@@ -48,6 +48,7 @@ class Change:
     higher_is_better: bool
     low: float | None = None
     high: float | None = None
+    interval: Literal["newcombe", "bootstrap", ""] = ""
     seed: int | None = None
 
     @property

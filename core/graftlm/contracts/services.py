@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +13,9 @@ from .plan import MethodPlan, Plan
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from .conversation import Message
+    from .specs import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,3 +221,49 @@ class EvaluationResult:
     samples: tuple[Mapping[str, Any], ...]
     each: Mapping[str, Sequence[float]] = field(default_factory=dict)
     over: Callable[[Any], Mapping[str, float]] | None = None
+
+
+class HarnessContext(Protocol):
+    """What an evaluator with tasks of its own is handed."""
+
+    options: Mapping[str, Any]
+    model: Any
+    """The base with what was kept of a run on it, ready to answer."""
+    folder: Path
+    """The base's files, its tokenizer among them."""
+    tasks: Path | None
+    """The folder that the user gave as DATA."""
+    scratch: Path
+    """A folder for the evaluator's own files, removed afterwards."""
+    own_template: bool
+    """The base's files have a chat template."""
+    known: Collection[str]
+    """Tasks that were scored by an earlier job: they need not be scored again."""
+
+    def render(self, messages: Sequence[Message], answer: bool) -> str:
+        """A conversation in the words of the model's template, up to where the next answer begins; or, where it ends
+        with the beginning of an ``answer``, up to the end of that."""
+
+    def checkpoint(self) -> None:
+        """Call between batches: raises where the job must stop."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Tell how far it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """One task of an evaluator that brings its own. ``metrics`` are those of ``result``, which has a sample a question.
+    Of a task that was ``known``, the ``result`` is None.
+    """
+
+    name: str
+    metrics: tuple[Metric, ...] = ()
+    result: EvaluationResult | None = None
+
+
+class Harness(Protocol):
+    """The target of an ``Evaluator`` with tasks of its own."""
+
+    def __call__(self, context: HarnessContext, /) -> Iterable[TaskResult]:
+        """Every task that was asked for, in order, as it is scored. Raises ``UsageError`` or ``DataError``."""

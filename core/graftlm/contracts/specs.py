@@ -163,7 +163,7 @@ class TuningMethod(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Environment:
-    """A virtual environment that a backend needs for itself (see ``graftlm envs``).
+    """A virtual environment that a backend, or an evaluator, needs for itself (see ``graftlm envs``).
 
     ``requirements`` and ``constraints`` are lines as pip reads them; graftlm and the plugins' distributions come by
     themselves. ``overrides`` stand in place of what the packages that ``requirements`` pin with ``==`` say of the same
@@ -224,12 +224,17 @@ class Metric:
 class Evaluator(Spec):
     """How answers are scored. ``target`` resolves to a callable from an ``EvaluationContext`` to an
     ``EvaluationResult``. ``check(options)`` gives reasons against the options of evaluators.
+
+    ``own_tasks``: it brings tasks of its own and scores no rows: its target takes a ``HarnessContext`` and gives a
+    ``TaskResult`` a task, with that task's metrics. ``environment`` is where it runs, for one of these alone.
     """
 
     kind: ClassVar[str] = "evaluator"
     metrics: tuple[Metric, ...]
     target: str
     check: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
+    environment: Environment | None = None
+    own_tasks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

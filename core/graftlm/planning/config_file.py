@@ -49,7 +49,7 @@ def typed_settings(what: str, content: Mapping[Any, Any], folder: Path | None = 
             raise UsageError(f"{what}: {unknown('key', str(key), [n.replace('_', '-') for n in names])}")
         if value is not None:
             found[name] = typed(f"{what}: {key}", name, value, kinds[name])
-    for name in ("data", "val_data", "test_data"):
+    for name in ("data", "val_data", "test_data", "replay", "retention_suite"):
         if name in found and folder is not None and not found[name].startswith("hf:") and found[name] != "-":
             found[name] = str(folder / found[name])
     return found

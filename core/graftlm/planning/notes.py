@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from graftlm.contracts.config import AUTO
 from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.model import FamilyFacts, ModelShape
-from graftlm.contracts.plan import MemoryPlan, MethodPlan
+from graftlm.contracts.plan import DataPlan, MemoryPlan, MethodPlan
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.specs import PromptTemplate
+from graftlm.data.replay import wanted
 
 from .selection import Selection
 from .settings import Settings
@@ -19,6 +20,7 @@ LORA_RANK = 16
 
 def notes(
     settings: Settings,
+    data: DataPlan,
     facts: FamilyFacts,
     load: LoadPlan,
     chosen: Selection,
@@ -28,6 +30,8 @@ def notes(
     template: PromptTemplate,
 ) -> Iterator[str]:
     """Each a sentence."""
+    if data.replayed:
+        yield from _less_replayed(settings, data)
     if method.keeps == "overlay" and facts.shape is not None:
         yield _whole_weights(facts, facts.shape, method, chosen)
     if method.target_modules and settings["target_modules"] in (AUTO, "all-linear") and facts.untargeted:
@@ -44,6 +48,16 @@ def notes(
         yield f"{parent.reference} was trained on {was}, and this run takes {now}"
     if memory is not None and not memory.fits:
         yield "; ".join(["it does not fit into memory", *memory.advice])
+
+
+def _less_replayed(settings: Settings, data: DataPlan) -> Iterator[str]:
+    """Where there were not enough rows to replay."""
+    trained = sum(split.rows for split in data.splits if split.name == "train")
+    if data.replayed < wanted(trained - data.replayed, settings["replay_ratio"]):
+        yield (
+            f"{settings['replay']} has only {data.replayed:,} rows: they are {data.replayed / trained:.1%} of the "
+            f"training rows, and --replay-ratio {settings['replay_ratio']:g} asks for {settings['replay_ratio']:.1%}"
+        )
 
 
 def _whole_weights(facts: FamilyFacts, shape: ModelShape, method: MethodPlan, chosen: Selection) -> str:

@@ -25,7 +25,7 @@ from graftlm_registry.adapters.names import RESERVED, check_name
 from graftlm_registry.plugins import Registry
 
 from . import base_model, fingerprints, selection
-from .data_plan import data_request, evaluations, plan_data
+from .data_plan import check_replayed, data_request, evaluations, plan_data
 from .encoding_plan import encoding_plan
 from .fit import memory_plan
 from .lengths import longest_sample
@@ -59,7 +59,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     known = settings["allow_template_mismatch"] or settings.origins["template"] == "parent"
     prompting = choose_template(settings["template"], known, family, description, registry)
     template = prompting.template
-    request = data_request(settings.values)
+    request = data_request(settings.values, registry)
     if data == STDIN:  # it can be read once: from here on, its copy is the data
         settings = settings.with_value("data", str(request.data.files[0].path))
     data_plan, data_format, found = plan_data(request, settings, registry)
@@ -115,6 +115,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     longest = longest_sample(found.longest, template, encoding, description.folder, data_plan.key)
     memory = memory_plan(facts, load, chosen, method, training, longest, description, memory_of(probe, device), device)
     name = _checked_name(settings, data, asked.catalogue.names())
+    evaluators = tuple(evaluator.name for evaluator in chosen.evaluators)
     plan = Plan(
         version=__version__,
         hash="",
@@ -127,7 +128,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         method=method,
         load=load,
         parts=parts,
-        evaluations=evaluations(name, data_plan, found, settings, description),
+        evaluations=evaluations(name, data_plan, found, settings, description, evaluators, registry),
         device=device,
         environment=environment.name if environment else "",
         lock=environment.manifest.lock if environment and environment.manifest else "",
@@ -137,10 +138,11 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         options=options,
         memory=memory,
         notes=(
-            *notes(settings, facts, load, chosen, method, memory, parent, template),
+            *notes(settings, data_plan, facts, load, chosen, method, memory, parent, template),
             *chosen.backend.notes(situation),
         ),
     )
+    check_replayed(plan.evaluations, found, settings)
     return _sealed(_checked(plan, chosen.backend))
 
 
@@ -264,7 +266,7 @@ def _sealed(plan: Plan) -> Plan:
         plan.training,
         replace(plan.method, parent=""),
         [(p.kind, p.name, p.distribution, p.version) for p in plan.parts],
-        [(e.role, e.capability, e.digest) for e in plan.evaluations],
+        [(e.role, e.capability, e.digest, e.evaluators) for e in plan.evaluations],
         [plan.device, replace(plan.load, name=""), plan.environment, plan.lock, plan.options],
         [plan.probe.versions, code_digest()],
     ]

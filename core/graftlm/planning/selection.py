@@ -115,6 +115,11 @@ def parts(
             problems += [*_contested(spec, chosen.accelerators), *_unpacked(spec, chosen.backend)]
         if not isinstance(spec, Evaluator):
             problems += spec.supports(situation)
+        elif spec.own_tasks:
+            problems.append(
+                "brings tasks of its own and scores no rows: leave it out here, and run it when the adapter is there: "
+                f"graftlm eval TASKS --evaluator {spec.name} --adapter NAME"
+            )
         elif spec.check is not None:
             problems += spec.check(options.get("evaluator", {}))
         found.append(

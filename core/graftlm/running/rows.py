@@ -48,7 +48,7 @@ def kept_rows(plan: Plan, registry: Registry) -> Path:
             fresh = beside(rows)
             data_format = registry.get(DataFormat, plan.data.format)
             try:
-                write_splits(data_request(plan.settings), data_format, plan.data.splits, fresh)
+                write_splits(data_request(plan.settings, registry), data_format, plan.data.splits, fresh)
                 keep_folder(fresh, rows)
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)

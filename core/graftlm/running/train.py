@@ -22,6 +22,7 @@ from graftlm_registry.adapters import open_store
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
 
+from .forgetting import Verdict, verdict
 from .jobs import lay_out_run, train_and_prove
 from .out_folder import check_out, written
 from .rows import encode_rows
@@ -31,11 +32,14 @@ from .worker_process import OnEvent, StartWorker, run_worker
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A finished run: its outcome, the published record, and the run's folder."""
+    """A finished run: its outcome, the published record, and the run's folder. ``verdict`` is on what it forgot, where
+    a limit was given.
+    """
 
     outcome: Outcome
     record: AdapterRecord
     run: Path
+    verdict: Verdict | None = None
 
 
 def refuse(plan: Plan) -> None:
@@ -102,7 +106,7 @@ def carry_out(
             shutil.rmtree(run / bulky, ignore_errors=True)
     if out is not None:
         _copy_out(store.path(record.reference), out, record)
-    return Trained(outcome, record, run)
+    return Trained(outcome, record, run, verdict(plan, outcome))
 
 
 def _nothing_published(error: Interrupted, run: Path) -> Interrupted:
@@ -183,4 +187,5 @@ def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         parents=(plan.method.parent,) if plan.method.parent else (),
         thinking=plan.encoding.thinking,
         environment=f"{plan.environment} {plan.lock}".strip(),
+        changes=outcome.changes,
     )

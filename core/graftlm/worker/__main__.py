@@ -20,6 +20,7 @@ JOBS = {
     "prove": ("proving", "prove_job"),
     "generate": ("answering", "generate_job"),
     "score": ("scoring", "score_job"),
+    "harness": ("harness", "harness_job"),
     "merge": ("merging", "merge_job"),
     "rate": ("rate", "rate_job"),
 }

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from graftlm import intervals
 from graftlm.contracts.outcome import Change, Score
 from graftlm.contracts.services import EvaluationResult
 from graftlm.contracts.specs import Evaluator
-
-from . import intervals
 
 Role = Literal["new", "old"]
 Moment = Literal["before", "after"]
@@ -59,37 +58,43 @@ def changes(before: Sequence[Measured], after: Sequence[Measured]) -> list[Chang
     found = []
     for was, now in zip(before, after, strict=True):
         bounds = _paired(was, now)
-        for metric in was.spec.metrics:
-            low, high = bounds.get(metric.name, (None, None))
-            found.append(
-                Change(
-                    evaluation=was.evaluation,
-                    role=was.role,
-                    metric=metric.name,
-                    value=now.result.values[metric.name] - was.result.values[metric.name],
-                    n=was.rows,
-                    unit=metric.unit,
-                    higher_is_better=metric.higher_is_better,
-                    low=low,
-                    high=high,
-                    seed=None if low is None else intervals.SEED,
-                )
+        found += [
+            Change(
+                evaluation=was.evaluation,
+                role=was.role,
+                metric=metric.name,
+                value=now.result.values[metric.name] - was.result.values[metric.name],
+                n=was.rows,
+                unit=metric.unit,
+                higher_is_better=metric.higher_is_better,
+                **bounds.get(metric.name, {}),
             )
+            for metric in was.spec.metrics
+        ]
     return found
 
 
-def _paired(was: Measured, now: Measured) -> Mapping[str, intervals.Bounds]:
-    """By metric; nothing of one row alone, or where the evaluator does not tell what each is worth."""
+def _paired(was: Measured, now: Measured) -> Mapping[str, Mapping[str, Any]]:
+    """Fields of a ``Change``, by metric; nothing of one row alone, or where the evaluator does not tell what each is
+    worth.
+    """
     if was.rows < 2:
         return {}
-    found: dict[str, intervals.Bounds] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for name, values in was.result.each.items():
-        differences = [float(b) - float(a) for a, b in zip(values, now.result.each[name], strict=True)]
-        found[name] = intervals.bootstrap_of_mean(differences)
+        then = now.result.each[name]
+        bounds = intervals.paired(values, then)
+        drawn = not (intervals.is_share(values) and intervals.is_share(then))
+        found[name] = _drawn(bounds) if drawn else {"low": bounds[0], "high": bounds[1], "interval": "newcombe"}
     first, second = was.result.over, now.result.over
     if first is not None and second is not None:
-        found |= intervals.bootstrap(was.rows, lambda rows: _less(second(rows), first(rows)))
+        over = intervals.bootstrap(was.rows, lambda rows: _less(second(rows), first(rows)))
+        found |= {name: _drawn(bounds) for name, bounds in over.items()}
     return found
+
+
+def _drawn(bounds: intervals.Bounds) -> Mapping[str, Any]:
+    return {"low": bounds[0], "high": bounds[1], "interval": "bootstrap", "seed": intervals.SEED}
 
 
 def _less(after: Mapping[str, float], before: Mapping[str, float]) -> Mapping[str, float]:
@@ -106,8 +111,6 @@ def _intervals(result: EvaluationResult, rows: int) -> Mapping[str, Mapping[str,
             low, high = intervals.wilson(sum(values), len(values))
             found[name] = {"low": low, "high": high, "interval": "wilson"}
         else:
-            low, high = intervals.bootstrap_of_mean(values)
-            found[name] = {"low": low, "high": high, "interval": "bootstrap", "seed": intervals.SEED}
-    for name, (low, high) in (intervals.bootstrap(rows, result.over) if result.over else {}).items():
-        found[name] = {"low": low, "high": high, "interval": "bootstrap", "seed": intervals.SEED}
-    return found
+            found[name] = _drawn(intervals.bootstrap_of_mean(values))
+    drawn = intervals.bootstrap(rows, result.over) if result.over else {}
+    return found | {name: _drawn(bounds) for name, bounds in drawn.items()}

@@ -38,4 +38,5 @@ def _chosen(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "quantization", said["load"]["quantization"]
     if said.get("kept"):
         yield "method", said["kept"]["method"]
-    yield from _chosen(said.get("who") or {})
+    if said.get("who"):
+        yield from _chosen(said["who"])

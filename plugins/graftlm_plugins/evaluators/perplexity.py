@@ -1,4 +1,4 @@
-"""Perplexity of the right answers: exp of the mean loss over their tokens, the end token included."""
+"""Loss of the right answers, or of texts: the mean over their tokens, the end token included; and its exponential."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def score(context: EvaluationContext) -> EvaluationResult:
 
     def over(rows: Any) -> dict[str, float]:
         mean = float(summed[rows].sum()) / max(1, int(tokens[rows].sum()))
-        return {"perplexity": math.exp(min(mean, 700.0))}
+        return {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}
 
     samples = tuple({"loss": loss, "tokens": count} for loss, count in losses)
     return EvaluationResult(values=over(np.arange(len(losses))), samples=samples, over=over)
@@ -32,7 +32,10 @@ def score(context: EvaluationContext) -> EvaluationResult:
 def graftlm_evaluators() -> Iterable[Evaluator]:
     yield Evaluator(
         name="perplexity",
-        summary="perplexity of the right answers",
-        metrics=(Metric(name="perplexity", unit="perplexity", higher_is_better=False),),
+        summary="loss and perplexity of the right answers, or of texts",
+        metrics=(
+            Metric(name="loss", unit="nats per token", higher_is_better=False),
+            Metric(name="perplexity", unit="perplexity", higher_is_better=False),
+        ),
         target="graftlm_plugins.evaluators.perplexity:score",
     )

@@ -24,6 +24,7 @@ def describe(request: ModelRequest) -> ModelDescription:
         config=entry.config,
         suggestions=entry.suggestions,
         suites=entry.suites,
+        retention=entry.retention,
     )
 
 

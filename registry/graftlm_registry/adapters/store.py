@@ -6,6 +6,7 @@
     store/staging/               what is being written, on the same file system
     store/objects/DIGEST/        an adapter's files, immutable
     store/adapters/NAME/N.json   the record of version N, created exclusively
+    store/evaluations/NAME/N/…   folders of later evaluations of version N, with their samples
 
 A version is claimed by creating its record exclusively and retrying with the next number on a collision, so that
 correctness needs no lock.
@@ -50,6 +51,7 @@ class AdapterStore:
         self._objects = root / "objects"
         self._adapters = root / "adapters"
         self._staging = root / "staging"
+        self._evaluations = root / "evaluations"
 
     def prepare(self) -> None:
         """Make the folders, and check that they can be written and are of this layout."""
@@ -103,7 +105,7 @@ class AdapterStore:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             shutil.rmtree(staged)
-        sync_folder(self._objects)
+        sync_folder(target.parent)
 
     def _claim(self, draft: AdapterRecord) -> AdapterRecord:
         folder = self._adapters / draft.name
@@ -170,6 +172,22 @@ class AdapterStore:
         if not folder.is_dir():
             raise StoreError(f"the files of {reference} are gone from {folder}")
         return folder
+
+    def attach(self, reference: str, staged: Path, name: str) -> Path:
+        """Keep a staged folder as an evaluation of a version; the same one again is kept once."""
+        record = self.get(reference)
+        folder = self._evaluations / record.name / str(record.version)
+        with self._explained():
+            make_folder(folder)
+            sync_tree(staged)
+            self._adopt(staged, folder / name)
+        return folder / name
+
+    def evaluations(self, reference: str) -> Iterator[Path]:
+        """The folders of a version's later evaluations, the oldest first."""
+        record = self.get(reference)
+        folder = self._evaluations / record.name / str(record.version)
+        yield from sorted(folder.iterdir()) if folder.is_dir() else ()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -95,7 +95,7 @@ def run(
         with Telling(chosen, quiet=as_json) as telling:
             left = run_rounds(chosen, cells, root, registry(), telling, minutes=stop_after or math.inf)
     except (Interrupted, KeyboardInterrupt) as stop:
-        raise _kept(stop, root) from None
+        raise kept(stop, root) from None
     report, written = write_report(root)
     if as_json:
         click.echo(json.dumps(report.to_builtins()))
@@ -108,7 +108,7 @@ def run(
         raise click.exceptions.Exit(1)
 
 
-def _kept(stop: Interrupted | KeyboardInterrupt, root: Path) -> Interrupted:
+def kept(stop: Interrupted | KeyboardInterrupt, root: Path) -> Interrupted:
     """What an interrupted comparison leaves, in its words."""
     from graftlm.running.stopping import interrupted
 

@@ -1,0 +1,168 @@
+"""``graftlm compare``."""
+
+from __future__ import annotations
+
+import json
+import math
+import typing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graftlm.contracts.config import SETTINGS, RunConfig
+
+from .run_options import setting_option
+
+if typing.TYPE_CHECKING:
+    from graftlm.comparing.suite import Suite
+
+OWN = ("data", "name", "out", "data_size")
+"""Settings of a run that are said otherwise here, or not at all."""
+
+
+def compared_options(command: Any) -> Any:
+    """Every setting as a flag that can be given several times."""
+    kinds = typing.get_type_hints(RunConfig)
+    for name, metadata in reversed(list(SETTINGS.items())):
+        if name not in OWN:
+            more = ("--steps",) if name == "max_steps" else ()
+            command = setting_option(name, metadata, kinds[name], more=more, multiple=True)(command)
+    return command
+
+
+@click.command()
+@click.argument("data")
+@click.option("--data-size", multiple=True, metavar="N,N,…", help="Training rows, several: how much more would help.")
+@click.option("--each-capability", is_flag=True, help="All capabilities at once, against an adapter for each.")
+@click.option(
+    "--weigh", multiple=True, metavar="WHAT=X,…",
+    help="What makes the best: new, old, forgetting, speed, memory, size.  [default: new=1,old=1,forgetting=1]",
+)  # fmt: skip
+@click.option("--set", "assignments", multiple=True, metavar="KIND.NAME=VALUE", help="An option of a plugin.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the results.  [default: compare/NAME]"
+)
+@click.option(
+    "--stop-after", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES", help="Begin no run that ends later."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would run, and for how long.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+@compared_options
+def compare(
+    data: str,
+    data_size: tuple[str, ...],
+    each_capability: bool,
+    weigh: tuple[str, ...],
+    assignments: tuple[str, ...],
+    out: Path | None,
+    stop_after: float | None,
+    dry_run: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Train what is given several times on DATA, and say what was learned and what it cost.
+
+    As --model A --model B, --method lora --method full, --rank 4 --rank 64, --data-size 50,100,200: every cell is
+    trained as 'train' does, on the same rows, and scored on the same unseen ones. Adapters are kept in the store, all
+    else in --out as it comes: the same command goes on where it was stopped, and nothing is trained twice.
+    """
+    from graftlm.cli.bench.run import kept
+    from graftlm.cli.bench.tell import Telling, dry_table
+    from graftlm.comparing.cells import cells_of
+    from graftlm.comparing.report.files import write_report
+    from graftlm.comparing.resolving import planned
+    from graftlm.comparing.results import ResultFolder
+    from graftlm.comparing.rounds import check_steps, run_rounds
+    from graftlm.contracts.errors import Interrupted, UsageError
+    from graftlm_registry.plugins import registry
+
+    from .judgement_table import judgement_text
+
+    if dry_run and as_json:
+        raise UsageError("--dry-run prints a table: leave --json out")
+    suite = _suite(data, data_size, each_capability, weigh, assignments, flags)
+    cells = [planned(cell, registry(), judges=True) for cell in cells_of(suite)]
+    root = out or Path("compare") / suite.title
+    if dry_run:
+        check_steps(suite, cells)
+        click.echo(dry_table(suite, cells, ResultFolder(root)))
+        return
+    try:
+        with Telling(suite, quiet=as_json) as telling:
+            left = run_rounds(suite, cells, root, registry(), telling, minutes=stop_after or math.inf)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        raise kept(stop, root) from None
+    report, written = write_report(root)
+    if as_json:
+        click.echo(json.dumps(report.to_builtins()))
+    else:
+        click.echo(judgement_text(report, root))
+        click.echo(f"\nwritten: {', '.join(map(str, written))}")
+        if left:
+            click.echo(f"{left} runs are left: the same command goes on")
+    if any(cell.status == "failed" for cell in report.cells):
+        raise click.exceptions.Exit(1)
+
+
+def _suite(
+    data: str,
+    data_size: tuple[str, ...],
+    each_capability: bool,
+    weigh: tuple[str, ...],
+    assignments: tuple[str, ...],
+    flags: dict[str, Any],
+) -> Suite:
+    """What was given several times varies."""
+    from graftlm.cli.bench.words import swept
+    from graftlm.cli.run_options import with_assignments
+    from graftlm.comparing.cells import JOINT, word
+    from graftlm.comparing.suite import suite
+    from graftlm.comparing.weighing import weights_of
+    from graftlm.contracts.errors import UsageError
+
+    if data == "-":
+        raise UsageError("standard input can be read once, and every cell needs the data: give a file")
+    matrix: dict[str, tuple[Any, ...]] = {name: values for name, values in flags.items() if values}
+    sizes = ",".join(data_size)
+    if sizes:
+        matrix["data_size"] = swept([f"data-size={sizes}"])["data_size"] if "," in sizes else (_whole(sizes),)
+    if each_capability:
+        if "capability" in matrix:
+            raise UsageError("--each-capability takes every one: leave --capability out")
+        matrix["capability"] = (JOINT, *_capabilities(data, flags))
+    base: dict[str, Any] = {"data": data}
+    if options := with_assignments({}, assignments):
+        base["options"] = options
+    made = suite(
+        title=word("data", data), base=base, matrix=matrix, baseline={}, repeat=1, warmup=1, answers=0, judges=True,
+        weights=weights_of(weigh),
+    )  # fmt: skip
+    if not made.matrix:
+        raise UsageError("nothing is compared: give something several times, as --model tiny-mistral --model tiny-qwen")
+    return made
+
+
+def _whole(word: str) -> int:
+    from graftlm.contracts.errors import UsageError
+
+    if not word.isdigit() or not int(word):
+        raise UsageError(f"--data-size {word} is not a number of rows, as in --data-size 50,100,200")
+    return int(word)
+
+
+def _capabilities(data: str, flags: dict[str, Any]) -> tuple[str, ...]:
+    """Those of the test rows. ``UsageError`` where there are not several."""
+    from graftlm.contracts.errors import UsageError
+    from graftlm.planning.resolve import resolve
+    from graftlm_registry.plugins import registry
+
+    said = {name: values[0] for name, values in flags.items() if values}
+    plan = resolve(RunConfig(data=data, **said), registry())
+    found = tuple(e.capability for e in plan.evaluations if e.role == "new" and e.capability)
+    if len(found) < 2:
+        raise UsageError(
+            f"{data} does not name several capabilities: give its rows a field 'capability', or mix data sets "
+            "('graftlm data mix a.jsonl b.jsonl')"
+        )
+    return found

@@ -1,0 +1,125 @@
+"""A second round for an adapter that forgot something: its own data once more, with the lost skill mixed in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from graftlm import intervals
+from graftlm.contracts.config import RunConfig
+from graftlm.contracts.errors import GraftlmError, StoreError, UsageError
+from graftlm.contracts.outcome import Change, Score
+from graftlm.contracts.plan import Plan
+from graftlm.contracts.record import AdapterRecord
+from graftlm.contracts.serial import from_json
+from graftlm.planning.resolve import resolve
+from graftlm_registry.home import home
+from graftlm_registry.plugins import Registry
+
+KEPT = (
+    "data", "val_data", "test_data", "val_split", "test_split", "split_rule", "split", "format", "columns",
+    "capability", "data_size", "max_length", "overlong", "train_on", "evaluator", "retention_suite",
+    "trust_remote_code", "micro_batch", "batch_size",
+)  # fmt: skip
+"""Settings of the first round that the second has again."""
+
+
+def repair_plan(
+    record: AdapterRecord, skill: str, registry: Registry, *, data: str = "", ratio: float = 0.5, **asked: object
+) -> Plan:
+    """The plan of the second round. ``ratio`` is the lost skill's share of the training rows; ``data`` is where the
+    adapter's data lies now, if it was moved; ``asked`` are settings beside. Half as many steps as the first round, at
+    half its learning rate, where nothing else is asked.
+
+    Raises ``StoreError`` where the first round's plan is gone, ``UsageError`` where its data has changed: unseen rows
+    would no longer be unseen.
+    """
+    first = first_plan(record)
+    said = {name: first.settings[name] for name in KEPT if first.origins.get(name) == "asked" or name == "data"}
+    if data:
+        said["data"] = data
+    said |= {"from_adapter": record.reference, "replay": skill, "replay_ratio": ratio}
+    if asked.get("epochs") is None:
+        said["max_steps"] = max(1, first.training.steps // 2)
+    said["learning_rate"] = first.training.learning_rate / 2
+    said |= {name: value for name, value in asked.items() if value is not None}
+    said.setdefault("name", record.name)
+    plan = resolve(RunConfig(**said), registry)
+    for split in ("validation", "test"):
+        was, now = first.data.split(split), plan.data.split(split)  # the training rows have the skill among them
+        if (was.digest if was else "") != (now.digest if now else ""):
+            raise UsageError(
+                f"the {split} rows of {said['data']} are not those of {record.reference}: give its own data with --data"
+            )
+    return plan
+
+
+def first_plan(record: AdapterRecord) -> Plan:
+    """The plan of an adapter's run."""
+    path = home() / "runs" / record.run / "plan.json"
+    try:
+        return from_json(path.read_bytes(), Plan, str(path))
+    except (OSError, GraftlmError):
+        raise StoreError(
+            f"the plan of {record.reference} is not in {path.parent}, so that its data is not known: go on with "
+            f"graftlm train DATA --from-adapter {record.reference} --replay SKILL --replay-ratio 0.5"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """One metric: of the base, of the adapter that was repaired, and after its repair; ``change`` is between these two,
+    paired over rows, or None where the first round's samples are gone.
+    """
+
+    base: Score
+    parent: Score
+    after: Score
+    change: Change | None
+
+
+def repaired(parent: AdapterRecord, record: AdapterRecord) -> tuple[Repaired, ...]:
+    """What both rounds measured, the new skill first."""
+    before = {_key(s, record.name): s for s in record.scores if s.moment == "before"}
+    after = {_key(s, record.name): s for s in record.scores if s.moment == "after"}
+    then = {_key(s, parent.name): s for s in parent.scores if s.moment == "after"}
+    keys = sorted((key for key in after if key in then), key=lambda key: key[0] != "new")
+    return tuple(
+        Repaired(before[key], then[key], after[key], _change(parent, record, then[key], after[key])) for key in keys
+    )
+
+
+def _key(score: Score, name: str) -> tuple[str, str, str]:
+    """The new skill goes by the adapter's name, which may be another one now."""
+    return score.role, "" if score.evaluation == name else score.evaluation, score.metric
+
+
+def _change(parent: AdapterRecord, record: AdapterRecord, then: Score, now: Score) -> Change | None:
+    was, is_ = _rows(parent.run, then), _rows(record.run, now)
+    if not was or len(was) != len(is_):
+        return None
+    low, high = intervals.paired(was, is_)
+    return Change(
+        evaluation=now.evaluation,
+        role=now.role,
+        metric=now.metric,
+        value=now.value - then.value,
+        n=now.n,
+        unit=now.unit,
+        higher_is_better=now.higher_is_better,
+        low=low,
+        high=high,
+    )
+
+
+def _rows(run: str, score: Score) -> Sequence[float]:
+    """What each row was worth after a run, where its samples are still there and say it."""
+    folder = Path(home() / "runs" / run / "samples")
+    for path in sorted(folder.glob("*.after.jsonl")):
+        if path.name.startswith(f"{score.role}.{score.evaluation}."):
+            found = [json.loads(line).get("each", {}) for line in path.read_text(encoding="utf-8").splitlines()]
+            if found and score.metric in found[0]:
+                return [each[score.metric] for each in found]
+    return ()
