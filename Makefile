@@ -16,7 +16,7 @@ GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
 SMALL := hatchling editables pytest hypothesis nvidia-ml-py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-environments test-gpu lint format bench bench-cpu bench-gpu parity wheels wheels-environments clean
+.PHONY: help demo test test-all test-environments test-gpu lint format bench bench-cpu bench-gpu parity judgement wheels wheels-environments clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -103,6 +103,9 @@ wheels-environments: $(INSTALLED) ## Wheels of the environments that are made he
 		$(BIN)/graftlm envs show $$name --lock | grep -vE '^(graftlm|torch=|pip=|setuptools=)' > wheels-$$name.txt && \
 		$(PYTHON) -m pip download --quiet -d wheels --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) \
 			-r wheels-$$name.txt && rm wheels-$$name.txt; done
+
+judgement: $(INSTALLED) ## Advice, gaps, forgetting and its cures on the built-in models (half an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/judgement/run.py --out .bench/judgement
 
 clean: ## Remove the environment and what the tools leave
 	rm -rf $(VENV) .venv-gpu wheels .home .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,7 +8,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from graftlm.comparing.model import CellReport, Check, Figure, Measure, Ratio, Relation, Report, Slope, Sweep
+from graftlm import intervals
+from graftlm.comparing.model import (
+    CellReport,
+    Check,
+    Curve,
+    CurvePoint,
+    Estimate,
+    Figure,
+    JudgedCell,
+    Judgement,
+    Learned,
+    Measure,
+    Ratio,
+    Relation,
+    Report,
+    Slope,
+    Sweep,
+)
 
 EVIL = "<img src=x onerror=\"document.title='broken'\">"
 EVIL_END = "</script><script>throw 1</script><!-- | `tick` {{title}}"
@@ -294,3 +311,205 @@ def hostile() -> Report:
         sweeps=(Sweep(setting=EVIL, slopes=(slope,)),),
         notes=(EVIL_END,),
     )
+
+
+SKILLS = ("capitals", "first-letter", "last-letter", "repeat", "reverse", "steps", "sum", "upper-case")
+WEIGHTS = {"new": 1.0, "old": 1.0, "forgetting": 1.0, "speed": 0.0, "memory": 0.0, "size": 0.25}
+
+
+def share(right: int, n: int) -> Estimate:
+    low, high = intervals.wilson(right, n)
+    return Estimate(value=right / n, low=low, high=high)
+
+
+def scored(
+    evaluation: str, role: str, before: int, after: int, n: int, metric: str = "exact-match", good: bool = True
+) -> Learned:
+    """``before`` and ``after`` of ``n`` rows are right, the same ones as far as can be."""
+    low, high = intervals.paired_shares(
+        *([1.0] * right + [0.0] * (n - right) for right in (before, after)),
+    )
+    change = Estimate(value=(after - before) / n, low=low, high=high)
+    return Learned(
+        evaluation=evaluation, role=role, metric=metric, unit="fraction", higher_is_better=good, n=n,  # type: ignore[arg-type]
+        before=share(before, n), after=share(after, n), change=change,
+    )  # fmt: skip
+
+
+def retention(forgot: float) -> tuple[Learned, Learned]:
+    def around(value: float, half: float) -> Estimate:
+        return Estimate(value=value, low=value - half, high=value + half)
+
+    told = {"evaluation": "retention text", "role": "old", "higher_is_better": False, "n": 48}
+    return (
+        Learned(
+            metric="loss", unit="nats per token", before=around(1.11, 0.035), after=around(1.11 + forgot, 0.04),
+            change=around(forgot, 0.01 + forgot / 10), **told,  # type: ignore[arg-type]
+        ),
+        Learned(
+            metric="perplexity", unit="perplexity", before=around(3.03, 0.1),
+            after=around(3.03 * math.exp(forgot), 0.1), change=around(3.03 * (math.exp(forgot) - 1), 0.03), **told,  # type: ignore[arg-type]
+        ),
+    )  # fmt: skip
+
+
+def judged_cell(
+    name: str, new: Sequence[Learned], forgot: float, kept: Sequence[int], against: Estimate | None = None
+) -> JudgedCell:
+    """``kept`` are how many of 50 rows of each old skill are still right; all of them were."""
+    old = [each for skill, n in zip(SKILLS, kept, strict=True) for each in (
+        scored(skill, "old", 50, n, 50), scored(skill, "old", 0, (50 - n) // 3, 50, "taught-answers", good=False),
+    )]  # fmt: skip
+    loss, perplexity = retention(forgot)
+    parts = {
+        "new": sum(e.after.value for e in new) / len(new), "old": sum(kept) / 400 - 1, "forgetting": -forgot,
+        "speed": 0.8, "memory": 0.9, "size": 1.0,
+    }  # fmt: skip
+    slug = name.replace(" ", "-").replace(",", "")
+    return JudgedCell(
+        name=name,
+        adapter=f"reviews-{slug}@1",
+        samples=f"samples/reviews-{slug}.r1",
+        learned=(*new, loss, perplexity, *old),
+        forgetting=loss.change,
+        parts=parts,
+        score=sum(weight * parts[part] for part, weight in WEIGHTS.items()),
+        against_best=against,
+    )
+
+
+def judgement(cells: Sequence[JudgedCell], said: Sequence[str], curves: Sequence[Curve] = ()) -> Judgement:
+    return Judgement(weights=WEIGHTS, cells=tuple(cells), curves=tuple(curves), said=tuple(said))
+
+
+def measured(name: str, settings: dict[str, str], speed: float, memory: float, seed: int) -> CellReport:
+    made = finished(name, settings, speed, memory, seed, rounds=1, steps=60, relation="none", level=0.1 * (seed % 5))
+    return replace(made, baseline="", checks=checks()[:1])
+
+
+def judged_report(cells: Sequence[CellReport], judged: Judgement, title: str = "reviews") -> Report:
+    return replace(report(cells, title=title), rounds=1, warmup=1, judgement=judged)
+
+
+def judged() -> Report:
+    """Four models, of which one forgot much, and one that failed."""
+    models = {"tiny-qwen": 0.004, "tiny-mistral": 0.021, "tiny-falcon": 0.13, "tiny-glm": 0.9}
+    cells = [measured(name, {"model": name}, 9000 - 900 * n, 4.5e8 + 4e7 * n, n) for n, name in enumerate(models)]
+    cells.insert(
+        2, CellReport(name="small-qwen", settings={"model": "small-qwen"}, status="failed", reason="out of memory")
+    )
+    found = [
+        judged_cell("tiny-qwen", [scored("reviews", "new", 2, 57, 60)], 0.004, (50, 50, 49, 50, 47, 50, 50, 50)),
+        judged_cell(
+            "tiny-mistral", [scored("reviews", "new", 0, 59, 60)], 0.021, (33, 50, 50, 44, 40, 50, 50, 50),
+            Estimate(value=0.033, low=-0.03, high=0.1),
+        ),
+        judged_cell(
+            "tiny-falcon", [scored("reviews", "new", 5, 51, 60)], 0.13, (41, 50, 44, 44, 29, 50, 48, 50),
+            Estimate(value=-0.1, low=-0.2, high=-0.01),
+        ),
+        judged_cell(
+            "tiny-glm", [scored("reviews", "new", 0, 55, 60)], 0.9, (2, 0, 13, 22, 0, 31, 8, 1),
+            Estimate(value=-0.033, low=-0.11, high=0.04),
+        ),
+    ]  # fmt: skip
+    best = f"tiny-qwen is the best by 1 × new + 1 × old + 1 × forgetting + 0.25 × size: {found[0].score:.3f}, "
+    best += f"and tiny-mistral {found[1].score:.3f}"
+    return judged_report(cells, judgement(found, [f"{best}; between their new skills no difference is shown"]))
+
+
+def judged_curves() -> Report:
+    """Two models over four numbers of training rows, and one whose forecast cannot be said."""
+    cells, found, curves = [], [], []
+    for m, model in enumerate(("tiny-qwen", "tiny-mistral", "tiny-glm")):
+        points = []
+        for n, rows in enumerate((50, 100, 200, 400)[: 2 if m == 2 else 4]):
+            name = f"model {model}, data-size {rows}"
+            cells.append(measured(name, {"model": model, "data-size": str(rows)}, 9000, 4.5e8, 10 * m + n))
+            new = scored("reviews", "new", 3, (28, 39, 48, 55)[n] - 5 * m, 60)
+            found.append(judged_cell(name, [new], 0.01 * (1 + m) + 0.01 * n, (50, 50, 49, 48, 47 - n, 50, 50, 50)))
+            points.append(CurvePoint(rows=rows, score=new.after, cell=name))
+        doubled = None if m == 2 else Estimate(value=0.95 - 0.08 * m, low=0.9 - 0.1 * m, high=0.98 - 0.04 * m)
+        said = "what more rows would bring cannot be said: it takes 3 sizes"
+        if doubled is not None:
+            said = f"800 rows instead of 400 would likely bring reviews from {points[-1].score.value:.0%} to more"
+        curves.append(
+            Curve(
+                evaluation="reviews",
+                metric="exact-match",
+                unit="fraction",
+                cells=model,
+                points=tuple(points),
+                doubled=doubled,
+                said=said,
+            )
+        )
+    found.sort(key=lambda cell: -cell.score)
+    return judged_report(cells, judgement(found, [f"{found[0].name} is the best"], curves))
+
+
+def judged_many() -> Report:
+    """Forty cells and five new skills: eight joint runs that learn all of them, and others that learn one each."""
+    dice, cells, found = random.Random(5), [], []
+    topics = ("reviews", "dates", "units", "names", "colours")
+    for n in range(40):
+        topic = "all" if n % 5 == 0 else topics[n % 5]
+        name = f"capability {topic}, rank {2 ** (n // 5)}"
+        cells.append(
+            measured(name, {"capability": topic, "rank": str(2 ** (n // 5))}, 5000 + 100 * n, 4e8 + 1e7 * n, n)
+        )
+        new = [scored(t, "new", 2, dice.randint(20, 60), 60) for t in (topics if topic == "all" else (topic,))]
+        kept = [dice.randint(20, 50) for _ in SKILLS]
+        found.append(judged_cell(name, new, dice.random() ** 2, kept))
+    found.sort(key=lambda cell: -cell.score)
+    return judged_report(cells, judgement(found, [f"{found[0].name} is the best"]), title="Each capability")
+
+
+def judged_none() -> Report:
+    """Nothing finished."""
+    return replace(unfinished(), judgement=judgement((), ["no cell has finished"]), rounds=1, warmup=1)
+
+
+def judged_one() -> Report:
+    """One cell, of which nothing but the new skill was measured."""
+    whole = judged()
+    only = whole.judgement.cells[0]  # type: ignore[union-attr]
+    bare = replace(only, learned=only.learned[:1], forgetting=None)
+    return replace(
+        whole, cells=whole.cells[:1], judgement=judgement((bare,), [f"{bare.name} is the only one that finished"])
+    )
+
+
+def judged_hostile() -> Report:
+    """Names that would break out, figures that are none, no intervals, and a cell that failed a check."""
+    made = hostile()
+    names = [cell.name for cell in made.cells]
+    nothing = Estimate(value=math.nan)
+    bad = Learned(
+        evaluation=EVIL_END, role="new", metric=EVIL, unit=EVIL, higher_is_better=True, n=0,
+        before=nothing, after=Estimate(value=math.inf), change=Estimate(value=-math.inf, low=math.nan, high=math.nan),
+    )  # fmt: skip
+    bare = replace(scored("plain", "old", 50, 10, 50), before=Estimate(value=1.0), evaluation=EVIL)
+    evil = JudgedCell(
+        name=names[0], adapter=EVIL, samples=EVIL_END, learned=(scored(EVIL, "new", 1, 50, 50), bad, bare),
+        forgetting=Estimate(value=0.3), parts={}, score=math.nan,
+    )  # fmt: skip
+    long = judged_cell(names[1], [scored(EVIL, "new", 1, 40, 50), bad], 1e-9, (0,) * 8, Estimate(value=math.nan))
+    endless = replace(long, name=names[2], forgetting=Estimate(value=math.inf, low=0.0, high=math.inf), samples="")
+    lost = replace(long, name=names[3], forgetting=None, learned=(), adapter="")
+    points = tuple(CurvePoint(rows=rows, score=share(rows, 50), cell=names[0]) for rows in (0, 40))
+    broken = replace(points[0], score=nothing)
+    curves = (
+        Curve(
+            evaluation=EVIL,
+            metric=EVIL_END,
+            unit="fraction",
+            cells=EVIL_END,
+            points=(*points, broken),
+            doubled=nothing,
+            said=EVIL,
+        ),
+        Curve(evaluation="gone", metric="x", unit="fraction", cells="", points=(broken,), doubled=None, said=EVIL_END),
+    )
+    judged = replace(judgement((evil, long, endless, lost), [EVIL_END, EVIL], curves), weights={"new": 1.0, EVIL: 2.0})
+    return replace(made, judgement=judged)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from report import write
+
 HERE = Path(__file__).resolve().parent
 DATA = HERE / "data"
 SHIPPED = HERE.parents[1] / "registry" / "graftlm_registry" / "demo_data"
@@ -146,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for part in PARTS:
         if given.only in (None, part.__name__):
             part(bench)
+    print(write(bench.out))
 
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ def paired_shares(before: Sequence[float], after: Sequence[float]) -> Bounds:
 
 
 def paired(before: Sequence[float], after: Sequence[float]) -> Bounds:
-    """Of the mean of after minus before, over the same rows: Newcombe's where each row is right or wrong, else a bootstrap
-    over pairs.
+    """Of the mean of after minus before, over the same rows: Newcombe's where each row is right or wrong, else by a
+    bootstrap over pairs.
     """
     if is_share(before) and is_share(after):
         return paired_shares(before, after)

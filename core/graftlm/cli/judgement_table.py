@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from graftlm.comparing.model import CellReport, CurvePoint, Estimate, JudgedCell, Learned, Report
+from graftlm.comparing.model import CellReport, Curve, Estimate, JudgedCell, Learned, Report
 
 from .tables import size, table
 
@@ -25,7 +25,7 @@ def judgement_text(report: Report, root: Path) -> str:
         table(rows, header) if rows else "",
         "\n".join(f"{cell.name}: {cell.status}: {cell.reason}" for cell in others),
         "\n".join(judged.said),
-        *(_curve(curve.points, curve.evaluation, curve.said) for curve in judged.curves),
+        *map(_curve, judged.curves),
         *(f"{click.style('note', fg='yellow')}: {note}" for note in report.notes),
         f"each answer: {root / 'samples'}" if rows else "",
     ]
@@ -92,6 +92,6 @@ def signed(estimate: Estimate, unit: str) -> str:
     return shown.replace("-", "−")
 
 
-def _curve(points: Sequence[CurvePoint], evaluation: str, said: str) -> str:
-    rows = [(f"{p.rows:,} rows", amount(p.score, "fraction")) for p in points]
-    return f"{evaluation} over training rows\n{table(rows)}\n{said}"
+def _curve(curve: Curve) -> str:
+    rows = [(f"{point.rows:,} rows", amount(point.score, curve.unit)) for point in curve.points]
+    return f"{curve.evaluation} over training rows\n{table(rows)}\n{curve.said}"

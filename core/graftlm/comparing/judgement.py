@@ -84,9 +84,15 @@ def _learned(run: RunResult) -> list[Learned]:
                     before=_estimate(before),
                     after=_estimate(after[key]),
                     change=Estimate(value=change.value, low=change.low, high=change.high),
+                    samples=_files(run, before),
                 )
             )
     return found
+
+
+def _files(run: RunResult, score: Score) -> tuple[str, ...]:
+    name = f"{run.samples}/{score.role}.{score.evaluation}.{score.evaluator}"
+    return (f"{name}.before.jsonl", f"{name}.after.jsonl") if run.samples and score.evaluator else ()
 
 
 def _estimate(score: Score) -> Estimate:

@@ -59,6 +59,7 @@ def _curve(root: Path, runs: Mapping[str, RunResult], cells: Sequence[JudgedCell
     return Curve(
         evaluation=of.evaluation,
         metric=of.metric,
+        unit=of.unit,
         cells=", ".join(str(settings[key]) for key in ("model", "method", "backend") if key in settings),
         points=tuple(points),
         doubled=doubled,

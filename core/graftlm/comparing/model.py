@@ -123,7 +123,9 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """One metric of one evaluation: of a new skill, or of an old one that may be forgotten."""
+    """One metric of one evaluation: of a new skill, or of an old one that may be forgotten. ``samples`` are the files
+    of what each row was worth before and after, from the report's own folder.
+    """
 
     evaluation: str
     role: Literal["new", "old"]
@@ -134,6 +136,7 @@ class Learned:
     before: Estimate
     after: Estimate
     change: Estimate
+    samples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +172,7 @@ class Curve:
 
     evaluation: str
     metric: str
+    unit: str
     cells: str
     points: tuple[CurvePoint, ...]
     doubled: Estimate | None

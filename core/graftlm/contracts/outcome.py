@@ -11,7 +11,7 @@ Given = Literal["planned", "other", "unseen"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """A metric of one evaluation at one moment. ``n`` is the number of samples.
+    """A metric of one evaluation at one moment, by one evaluator. ``n`` is the number of samples.
 
     ``low`` and ``high`` are its 95% interval over rows, by ``interval``: Wilson's, or a bootstrap with this ``seed``;
     None and empty where the evaluator does not tell what each row is worth.
@@ -29,6 +29,7 @@ class Score:
     high: float | None = None
     interval: Literal["wilson", "bootstrap", ""] = ""
     seed: int | None = None
+    evaluator: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class Measured:
                 n=self.rows,
                 unit=metric.unit,
                 higher_is_better=metric.higher_is_better,
+                evaluator=self.spec.name,
                 **bounds.get(metric.name, {}),
             )
             for metric in self.spec.metrics

@@ -23,6 +23,7 @@ from graftlm_plugins.evaluators import (
     pattern,
     perplexity,
     rouge,
+    taught_answers,
     translation,
     user_function,
 )
@@ -33,6 +34,7 @@ class Context:
     """Answers that were given, in the place of a model."""
 
     longest_reference = 8
+    taught = frozenset({"positive", "negative"})
 
     def __init__(
         self, references: Sequence[str], answers: Sequence[str] = (), losses: Mapping[str, float] | None = None,
@@ -211,3 +213,16 @@ def test_a_function_of_the_user_s_is_called_with_answer_and_reference(tmp_path: 
         scored(user_function, ["x"], ["abc"], function=f"{file}:near")
     with pytest.raises(RunError, match="cannot be imported: AttributeError"):
         scored(user_function, ["x"], ["abc"], function=f"{file}:far")
+
+
+def test_a_taught_answer_is_a_side_effect_where_it_is_not_the_right_one() -> None:
+    found = scored(
+        taught_answers, ["Paris", "positive", "", "Rome"], ["positive", "positive", "negative", "a positive one"]
+    )
+    assert found.values == {"taught-answers": 0.5}
+    assert list(found.each["taught-answers"]) == [True, False, True, False]
+
+
+def test_a_text_has_a_loss_and_its_perplexity() -> None:
+    found = scored(perplexity, ["abc", "de"], losses={"abc": 6.0, "de": 1.0})
+    assert found.values == {"loss": pytest.approx(7 / 5), "perplexity": pytest.approx(math.exp(7 / 5))}

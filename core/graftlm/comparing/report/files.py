@@ -40,4 +40,4 @@ def report_of(root: Path) -> Report:
     if not root.is_dir():
         raise UsageError(f"there is no folder {root}")
     folder = ResultFolder(root)
-    return report(read_record(folder), folder.read())
+    return report(read_record(folder), folder.read(), root)

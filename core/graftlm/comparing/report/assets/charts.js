@@ -1,5 +1,5 @@
 // The charts: each gives its panels, a panel draws itself at a width.
-const { cells, groups, measures, columns, sweeps } = JSON.parse(document.getElementById('data').textContent);
+const { cells, groups, measures, columns, sweeps, judged } = JSON.parse(document.getElementById('data').textContent);
 const measureOf = new Map(measures.map((one) => [one.name, one]));
 const unitOf = (name) => (measureOf.has(name) ? measureOf.get(name).unit : '');
 const labelOf = (name) => (measureOf.has(name) ? measureOf.get(name).label : name);
@@ -107,7 +107,7 @@ function scatter() {
     const draw = (w) => {
       const h = clamp(w * 0.68, 250, 380);
       const box = { left: 50, right: w - 12, top: 24, bottom: h - 44 };
-      const svg = paper(w, h, `${labelOf(speed)} against ${labelOf(memory)}: ${group.title}`);
+      const svg = paper(w, h, `${labelOf(speed)} against ${labelOf(memory)}${group.title && `: ${group.title}`}`);
       const both = (name) => shown.flatMap((i) => [cells[i].figures[name].least, cells[i].figures[name].greatest]);
       const x = linearAxis(both(memory), unitOf(memory), labelOf(memory), box.left, box.right, clamp(w / 85, 3, 7));
       const y = linearAxis(both(speed), unitOf(speed), labelOf(speed), box.bottom, box.top, 5);
@@ -157,7 +157,7 @@ function stepTimes() {
       const row = 44;
       const h = 24 + series.length * row + 44;
       const box = { left: 4, right: w - 10, top: 6, bottom: h - 44 };
-      const svg = paper(w, h, `Step times: ${group.title}`);
+      const svg = paper(w, h, `Step times${group.title && `: ${group.title}`}`);
       const most = Math.max(...series.map((one) => Math.max(quantile(one.sorted, 0.95) * 1.15, quantile(one.sorted, 0.75) * 1.5)));
       const x = linearAxis([0, Math.min(most, Math.max(...series.map((one) => one.sorted[one.sorted.length - 1])) * 1.04)], 's', 'step time', box.left, box.right, clamp(w / 80, 3, 7), true);
       axes(svg, box, x, { at: [], name: '' });
@@ -192,7 +192,7 @@ function losses(hidden) {
     const draw = (w) => {
       const h = clamp(w * 0.62, 230, 340);
       const box = { left: 44, right: w - 10, top: 24, bottom: h - 44 };
-      const svg = paper(w, h, `Loss by step: ${group.title}`);
+      const svg = paper(w, h, `Loss by step${group.title && `: ${group.title}`}`);
       const seen = shown.filter((i) => !hidden.has(cells[i].label));
       const of = seen.length ? seen : shown;
       const steps = Math.max(2, ...of.map((i) => cells[i].losses.length));

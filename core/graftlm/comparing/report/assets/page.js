@@ -118,10 +118,10 @@ function write() {
   } catch { /* an address that may not be written: the table works all the same */ }
 }
 const bodies = [...document.querySelectorAll('tbody[data-group]')];
-const rows = [...document.querySelectorAll('tr.cell')].map((row, order) => ({
+const rows = [...document.querySelectorAll('#cells tr.cell')].map((row, order) => ({
   row, order, body: row.parentNode, cell: cells[Number(row.dataset.cell)], more: row.nextElementSibling,
 }));
-const heads = [...document.querySelectorAll('thead th')];
+const heads = [...document.querySelectorAll('#cells thead th')];
 function worth({ row, cell }, key) {
   const at = row.querySelector(`[data-key="${CSS.escape(key)}"]`);
   if (!at) return null;
@@ -192,7 +192,7 @@ function table() {
   order.addEventListener('change', () => { const [sort, way] = order.value.split(':'); Object.assign(state, { sort, down: way === 'down' }); changed(); });
   const only = el('input', { type: 'checkbox' });
   only.addEventListener('change', () => { state.only = only.checked ? 'comparable' : ''; changed(); });
-  document.getElementById('tools').append(search, groups.length > 1 ? choice : '', order, el('label', null, only, 'comparable only'));
+  document.getElementById('tools').append(search, groups.length > 1 ? choice : '', order, el('label', null, only, judged ? 'finished only' : 'comparable only'));
   show = () => {
     if (search.value !== state.filter) search.value = state.filter;
     choice.value = state.group;
@@ -209,9 +209,9 @@ show();
 const hidden = new Set();
 for (const chart of [
   ratios,
-  () => section('memory', 'Speed against memory', 'Up and to the left is better. The dashed line is the Pareto front of the cells of the same computation; hollow marks do not count for it. Thin lines go from the least round to the greatest.', scatter()),
-  () => section('steps', 'Step times', 'Of all rounds, warm-up left out: the box holds the middle half, the thin line 5% to 95%, the thick line is the median.', stepTimes()),
-  () => section('losses', 'Loss curves', 'Of the first round, laid over each other: curves that agree make one ribbon, a stripe for each cell. Small marks are validation. A click on a name hides or shows it.', losses(hidden)),
+  () => section('memory', 'Speed against memory', `Up and to the left is better. The dashed line is the Pareto front of ${judged ? 'the finished cells.' : 'the cells of the same computation; hollow marks do not count for it. Thin lines go from the least round to the greatest.'}`, scatter()),
+  () => section('steps', 'Step times', `${judged ? 'W' : 'Of all rounds, w'}arm-up left out: the box holds the middle half, the thin line 5% to 95%, the thick line is the median.`, stepTimes()),
+  () => section('losses', 'Loss curves', `${judged ? 'L' : 'Of the first round, l'}aid over each other: curves that agree make one ribbon, a stripe for each cell. Small marks are validation. A click on a name hides or shows it.`, losses(hidden)),
   ...sweeps.map((sweep, n) => () => section(n ? `sweep-${n + 1}` : 'sweep', `As ${sweep.setting} grows`, 'Both axes are logarithmic: a straight line is a power, and its slope the exponent.', growth(sweep))),
 ]) {
   try {
