@@ -178,7 +178,19 @@ def gap_rows(steps: Json) -> Iterator[str]:
     found = steps.get("gap-pool")
     if found is None:
         return
-    yield "```json\n" + json.dumps({k: v for k, v in found.items() if k != "runs"}, indent=1)[:4000] + "\n```"
+    yield (
+        f"A first adapter saw one row of 8 of the 20 classes. `graftlm gap --pool` chose {found['rows']} rows; as many were "
+        f"drawn at random, for {found['seeds']} seeds ({found['model']}, {found['steps']} steps)."
+    )
+    rows = [
+        [part, str(each["n"]), *(f"{100 * each[name]:.0f}" for name in ("first", "random", "suggested")),
+         signed(each["suggested - random"])]
+        for part, each in found["table"].items()
+    ]  # fmt: skip
+    head = ["test rows", "n", "first adapter", "and random rows", "and suggested rows", "difference (rows and seeds)"]
+    yield table(head, rows)
+    whole = found["table"]["all test rows"]["suggested - random"]
+    yield claim("the suggested rows beat a random choice of as many", whole["low"] > 0)
 
 
 # ── cures ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -96,8 +96,9 @@ def gap(bench: Bench) -> None:
     folder = bench.out / "gap-pool"
 
     def work() -> Any:
-        subprocess.run([sys.executable, str(script), "--out", str(folder)], check=True)
-        return json.loads((folder / "gap_pool.json").read_text(encoding="utf-8"))
+        home = {"GRAFTLM_HOME": str(bench.out / "home")}
+        subprocess.run([sys.executable, str(script), "--out", str(folder)], check=True, env={**os.environ, **home})
+        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
     bench.step("gap-pool", work)
 
