@@ -74,7 +74,7 @@ def score(
 ) -> tuple[Scored, ...]:
     """Every task, in order. One that was scored before is found again; one that was stopped goes on where it was."""
     root = home() / "cache" / "scores"
-    known = _identity(subject)
+    known = identity(subject)
     planned = [_planned(task, subject, root, known) for task in tasks]
     missing = tuple({p.folder: p for p in planned if not (Path(p.folder) / "scores.json").is_file()}.values())
     try:
@@ -114,7 +114,7 @@ def _planned(task: Task, subject: Subject, root: Path, known: str) -> ScoreTask:
     )
 
 
-def _identity(subject: Subject) -> str:
+def identity(subject: Subject) -> str:
     """Of all that an answer depends on, wherever it lies."""
     who, folder = subject.who, Path(subject.who.model)
     weights = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.glob("*.safetensors"))]
