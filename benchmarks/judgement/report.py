@@ -179,8 +179,8 @@ def gap_rows(steps: Json) -> Iterator[str]:
     if found is None:
         return
     yield (
-        f"A first adapter saw one row of 8 of the 20 classes. `graftlm gap --pool` chose {found['rows']} rows; as many were "
-        f"drawn at random, for {found['seeds']} seeds ({found['model']}, {found['steps']} steps)."
+        f"A first adapter saw one row of 8 of the 20 classes. `graftlm gap --pool` chose {found['rows']} rows; as many "
+        f"were drawn at random, for {found['seeds']} seeds ({found['model']}, {found['steps']} steps)."
     )
     rows = [
         [part, str(each["n"]), *(f"{100 * each[name]:.0f}" for name in ("first", "random", "suggested")),

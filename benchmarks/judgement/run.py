@@ -126,7 +126,9 @@ def comparisons(bench: Bench) -> None:
     compared(bench, "data-size", subjects, "--model", "tiny-mistral", "--data-size", SIZES)
     mixed = bench.out / "mixed.jsonl"
     if not mixed.is_file():
-        parts = [SHIPPED / name / "train.jsonl" for name in ("sentiment", "subjects")]
+        parts = [bench.out / f"{name}.jsonl" for name in ("sentiment", "subjects")]  # a name is a capability's
+        for part in parts:
+            part.write_bytes((SHIPPED / part.stem / "train.jsonl").read_bytes())
         command = [sys.executable, "-m", "graftlm", "data", "mix", *map(str, parts), "--out", str(mixed)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     compared(bench, "capabilities", mixed, "--model", "tiny-qwen", "--each-capability", "--test-split", "0.2")

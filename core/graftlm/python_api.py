@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import registry
 from graftlm_registry.suggestions import unknown
 
+from .comparing.cells import cells_of
+from .comparing.judged_suite import judged_suite
+from .comparing.model import Report
+from .comparing.report.files import write_report
+from .comparing.resolving import planned
+from .comparing.rounds import Untold, run_rounds
+from .comparing.weighing import WEIGHTS
 from .contracts.config import SETTINGS, RunConfig
 from .contracts.errors import UsageError
 from .contracts.outcome import Outcome
@@ -20,6 +28,7 @@ from .planning.settings import flag
 from .running.answer import answer
 from .running.merge import Merged
 from .running.merge import merge as merge_adapter
+from .running.repair import repair_plan
 from .running.train import carry_out
 
 
@@ -47,9 +56,44 @@ def merge(name: str, *, out: str | Path, dtype: str = "") -> Merged:
     return merge_adapter(name, Path(out), registry(), _warn, dtype=dtype)
 
 
+def repair(name: str, *, skill: str | Path, ratio: float = 0.5, **settings: Any) -> Outcome:
+    """A second round for what the adapter lost: its own data with the rows of ``skill`` mixed in."""
+    known = registry()
+    return carry_out(
+        repair_plan(open_store().get(name), str(skill), known, ratio=ratio, **settings), known, _warn
+    ).outcome
+
+
+def compare(
+    data: str | Path,
+    *,
+    out: str | Path,
+    weights: Mapping[str, float] | None = None,
+    each_capability: bool = False,
+    options: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Report:
+    """Train what a setting has several values for, as ``compare("data.jsonl", out="results", model=["a", "b"])``, and
+    say what was learned and what it cost. What ``out`` has already is not trained again.
+    """
+    matrix = {name: _values(name, value) for name, value in settings.items() if value is not None}
+    suite = judged_suite(
+        str(data), matrix, weights or WEIGHTS, registry(), options=options, each_capability=each_capability
+    )
+    cells = [planned(cell, registry(), judges=True) for cell in cells_of(suite)]
+    run_rounds(suite, cells, Path(out), registry(), Untold())
+    return write_report(Path(out))[0]
+
+
 def _warn(event: Mapping[str, Any]) -> None:
     if event["event"] == "warning":
         warnings.warn(event["message"], stacklevel=2)
+
+
+def _values(name: str, value: Any) -> tuple[Any, ...]:
+    """One value, or each of several, as the setting has it."""
+    each = value if isinstance(value, list | tuple) else (value,)
+    return tuple(getattr(_config({name: one}), name) for one in each)
 
 
 def _config(settings: dict[str, Any]) -> RunConfig:

@@ -149,3 +149,15 @@ def test_a_law_that_holds_is_found_again(level: float, slope: float) -> None:
 def test_no_gain_is_foretold_where_more_rows_brought_none() -> None:
     values = [[1.0, 1.0, 0.0, 0.0] * 25, [1.0, 0.0, 0.0, 0.0] * 25, [1.0, 1.0, 0.0, 0.0] * 25]
     assert forecast((10, 20, 40), values).value == pytest.approx(0.5)
+
+
+def test_the_python_api_compares_too(home: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import graftlm
+
+    monkeypatch.setattr(rounds.run_rounds, "__kwdefaults__", {"minutes": float("inf"), "start": start_in_process})
+    said = {"model": "tiny-falcon", "max_steps": 2, "retention": False, "learning_rate": 0.02}
+    report = graftlm.compare(data, out=tmp_path / "by-hand", rank=[2, 4], **said)
+    assert report.judgement is not None
+    assert {cell.name for cell in report.judgement.cells} == {"rank 2", "rank 4"}
+    with pytest.raises(UsageError, match="unknown setting 'rnak'"):
+        graftlm.compare(data, out=tmp_path / "by-hand", rnak=[2, 4], **said)

@@ -12,10 +12,7 @@ import click
 
 from graftlm.contracts.config import SETTINGS, RunConfig
 
-from .run_options import setting_option
-
-if typing.TYPE_CHECKING:
-    from graftlm.comparing.suite import Suite
+from .run_options import setting_option, with_assignments
 
 OWN = ("data", "name", "out", "data_size")
 """Settings of a run that are said otherwise here, or not at all."""
@@ -37,7 +34,7 @@ def compared_options(command: Any) -> Any:
 @click.option("--each-capability", is_flag=True, help="All capabilities at once, against an adapter for each.")
 @click.option(
     "--weigh", multiple=True, metavar="WHAT=X,…",
-    help="What makes the best: new, old, forgetting, speed, memory, size.  [default: new=1,old=1,forgetting=1]",
+    help="What makes the best: new, old, forgetting, speed, memory, size.  [default: new=1,old=0.5,forgetting=0.5]",
 )  # fmt: skip
 @click.option("--set", "assignments", multiple=True, metavar="KIND.NAME=VALUE", help="An option of a plugin.")
 @click.option(
@@ -70,10 +67,12 @@ def compare(
     from graftlm.cli.bench.run import kept
     from graftlm.cli.bench.tell import Telling, dry_table
     from graftlm.comparing.cells import cells_of
+    from graftlm.comparing.judged_suite import judged_suite
     from graftlm.comparing.report.files import write_report
     from graftlm.comparing.resolving import planned
     from graftlm.comparing.results import ResultFolder
     from graftlm.comparing.rounds import check_steps, run_rounds
+    from graftlm.comparing.weighing import weights_of
     from graftlm.contracts.errors import Interrupted, UsageError
     from graftlm_registry.plugins import registry
 
@@ -81,7 +80,10 @@ def compare(
 
     if dry_run and as_json:
         raise UsageError("--dry-run prints a table: leave --json out")
-    suite = _suite(data, data_size, each_capability, weigh, assignments, flags)
+    suite = judged_suite(
+        data, {**flags, "data_size": _sizes(data_size)}, weights_of(weigh), registry(),
+        options=with_assignments({}, assignments), each_capability=each_capability,
+    )  # fmt: skip
     cells = [planned(cell, registry(), judges=True) for cell in cells_of(suite)]
     root = out or Path("compare") / suite.title
     if dry_run:
@@ -105,64 +107,12 @@ def compare(
         raise click.exceptions.Exit(1)
 
 
-def _suite(
-    data: str,
-    data_size: tuple[str, ...],
-    each_capability: bool,
-    weigh: tuple[str, ...],
-    assignments: tuple[str, ...],
-    flags: dict[str, Any],
-) -> Suite:
-    """What was given several times varies."""
-    from graftlm.cli.bench.words import swept
-    from graftlm.cli.run_options import with_assignments
-    from graftlm.comparing.cells import JOINT, word
-    from graftlm.comparing.suite import suite
-    from graftlm.comparing.weighing import weights_of
+def _sizes(words: tuple[str, ...]) -> tuple[int, ...]:
+    """``50,100``, or each by itself."""
     from graftlm.contracts.errors import UsageError
 
-    if data == "-":
-        raise UsageError("standard input can be read once, and every cell needs the data: give a file")
-    matrix: dict[str, tuple[Any, ...]] = {name: values for name, values in flags.items() if values}
-    sizes = ",".join(data_size)
-    if sizes:
-        matrix["data_size"] = swept([f"data-size={sizes}"])["data_size"] if "," in sizes else (_whole(sizes),)
-    if each_capability:
-        if "capability" in matrix:
-            raise UsageError("--each-capability takes every one: leave --capability out")
-        matrix["capability"] = (JOINT, *_capabilities(data, flags))
-    base: dict[str, Any] = {"data": data}
-    if options := with_assignments({}, assignments):
-        base["options"] = options
-    made = suite(
-        title=word("data", data), base=base, matrix=matrix, baseline={}, repeat=1, warmup=1, answers=0, judges=True,
-        weights=weights_of(weigh),
-    )  # fmt: skip
-    if not made.matrix:
-        raise UsageError("nothing is compared: give something several times, as --model tiny-mistral --model tiny-qwen")
-    return made
-
-
-def _whole(word: str) -> int:
-    from graftlm.contracts.errors import UsageError
-
-    if not word.isdigit() or not int(word):
-        raise UsageError(f"--data-size {word} is not a number of rows, as in --data-size 50,100,200")
-    return int(word)
-
-
-def _capabilities(data: str, flags: dict[str, Any]) -> tuple[str, ...]:
-    """Those of the test rows. ``UsageError`` where there are not several."""
-    from graftlm.contracts.errors import UsageError
-    from graftlm.planning.resolve import resolve
-    from graftlm_registry.plugins import registry
-
-    said = {name: values[0] for name, values in flags.items() if values}
-    plan = resolve(RunConfig(data=data, **said), registry())
-    found = tuple(e.capability for e in plan.evaluations if e.role == "new" and e.capability)
-    if len(found) < 2:
-        raise UsageError(
-            f"{data} does not name several capabilities: give its rows a field 'capability', or mix data sets "
-            "('graftlm data mix a.jsonl b.jsonl')"
-        )
-    return found
+    found = [word.strip() for each in words for word in each.split(",")]
+    for word in found:
+        if not word.isdigit() or not int(word):
+            raise UsageError(f"--data-size {word} is not a number of rows, as in --data-size 50,100,200")
+    return tuple(int(word) for word in found)

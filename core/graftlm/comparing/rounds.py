@@ -38,6 +38,16 @@ class Teller(Protocol):
     def on_event(self, event: Mapping[str, object]) -> None: ...
 
 
+class Untold:
+    """A teller that keeps it to itself."""
+
+    def began(self, cell: PlannedCell, number: int, done: int, total: int, left: float) -> None: ...
+
+    def ended(self, result: RunResult) -> None: ...
+
+    def on_event(self, event: Mapping[str, object]) -> None: ...
+
+
 def run_rounds(
     suite: Suite,
     cells: Sequence[PlannedCell],

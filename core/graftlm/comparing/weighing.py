@@ -9,10 +9,10 @@ from graftlm_registry.suggestions import unknown
 
 from .model import Learned
 
-WEIGHTS: Mapping[str, float] = {"new": 1.0, "old": 1.0, "forgetting": 1.0, "speed": 0.0, "memory": 0.0, "size": 0.0}
+WEIGHTS: Mapping[str, float] = {"new": 1.0, "old": 0.5, "forgetting": 0.5, "speed": 0.0, "memory": 0.0, "size": 0.0}
 """Where nothing else is said. What is weighed, higher is better: the new skills' score; the mean change of the old
 ones' (a loss counts below 0); the loss on the retention text in nats a token (a rise counts below 0); tokens a second,
-memory and the adapter's size as shares of the best cell's.
+memory and the adapter's size as shares of the best cell's. Half each, where two say what was forgotten.
 """
 
 
