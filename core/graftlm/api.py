@@ -63,10 +63,13 @@ if TYPE_CHECKING:
         Batch,
         EvaluationContext,
         EvaluationResult,
+        Harness,
+        HarnessContext,
         LoadContext,
         PatchContext,
         Quantizer,
         Step,
+        TaskResult,
         Trainer,
         TrainingContext,
         Tuner,
@@ -79,8 +82,8 @@ hookimpl = HookimplMarker("graftlm")
 LATE = {
     "graftlm.contracts.load": "LoadPlan RopePlan",
     "graftlm.contracts.plan": "Evaluation MethodPlan Plan",
-    "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult LoadContext PatchContext Quantizer "
-    "Step Trainer TrainingContext Tuner",
+    "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult Harness HarnessContext LoadContext "
+    "PatchContext Quantizer Step TaskResult Trainer TrainingContext Tuner",
     "graftlm.contracts.situation": "Device Probe Situation",
     "graftlm.contracts.template_model": "RenderRequest Rendered TemplateModel",
 }
@@ -116,6 +119,8 @@ __all__ = [
     "Evaluator",
     "FamilyFacts",
     "GraftlmError",
+    "Harness",
+    "HarnessContext",
     "Interrupted",
     "LinearShape",
     "LoadContext",
@@ -150,6 +155,7 @@ __all__ = [
     "Spec",
     "Step",
     "StoreError",
+    "TaskResult",
     "TemplateModel",
     "ToolCall",
     "Trainer",

@@ -76,7 +76,7 @@ def test_two_ranks_are_trained_once_scored_on_the_same_rows_and_kept(
     assert open_store().names() == names
     assert again["created"] == report["created"], "nothing is trained twice"
     told = compare(*words[:-1], "--weigh", "size=1")
-    assert (told.code, "rank 2 is the best by 1 × size" in told.out) == (0, True), told.out
+    assert (told.code, "rank 2 is the best by these weights (size 1)" in told.out) == (0, True), told.out
 
 
 def test_all_capabilities_at_once_against_each(compare: Run, data: Path) -> None:

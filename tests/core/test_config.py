@@ -99,7 +99,9 @@ def test_help_states_every_default(name: str, run: Callable[..., Any]) -> None:
 def test_every_setting_is_a_yaml_key(name: str, dash: str, yaml_file: Callable[[str], Path]) -> None:
     value = {"method": {"use_rslora": True}} if name == "options" else SAMPLE[kind_of(name)]
     path = yaml_file(f"{name.replace('_', dash)}: {json.dumps(value)}\n")
-    wanted = str(path.parent / value) if name in ("data", "val_data", "test_data", "replay", "retention_suite") else value
+    wanted = (
+        str(path.parent / value) if name in ("data", "val_data", "test_data", "replay", "retention_suite") else value
+    )
     assert read_config_file(path) == {name: wanted}
 
 

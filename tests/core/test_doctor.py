@@ -28,7 +28,7 @@ def test_it_says_what_a_report_needs(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert found["packages"]["torch"] == torch.__version__
     assert {"unsloth", "flash-attn", "liger-kernel", "bitsandbytes", "triton"} <= found["packages"].keys()
     assert "GiB" in found["devices"]["cpu 0"]
-    assert found["environments"].keys() == {"trl", "unsloth"}
+    assert found["environments"].keys() == {"trl", "unsloth", "lm-eval"}
     assert found["environments"]["unsloth"] == "not made"
     assert found["settings"]["GRAFTLM_PLUGINS"] == "none"
     assert found["settings"]["HF_TOKEN"] == "set"

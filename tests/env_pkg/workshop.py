@@ -47,7 +47,7 @@ def install_graftlm_and_example(site: Path) -> None:
 
 def knowing(*backends: Backend) -> Registry:
     """A registry of backends, whose plugins are of no distribution."""
-    return cast(Registry, SimpleNamespace(all=lambda kind: backends, plugins=()))
+    return cast(Registry, SimpleNamespace(all=lambda kind: [b for b in backends if isinstance(b, kind)], plugins=()))
 
 
 def installed_in(site: Path, name: str) -> Distribution:

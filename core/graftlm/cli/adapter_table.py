@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from graftlm.contracts.evaluated import EvaluationRecord
 from graftlm.contracts.outcome import Effective
 from graftlm.contracts.record import AdapterRecord
 
 from .forgetting import forgetting_lines
 from .option_words import option_words
-from .scores import pairs, score_table, value
+from .scores import pairs, score_table, value, with_interval
 from .tables import table
 
 SPLITS = ("train", "validation", "test")
@@ -72,6 +73,20 @@ def record_text(record: AdapterRecord, path: Path) -> str:
     forgotten = "\n".join(forgetting_lines(record.changes, record.name))
     parts = [table(rows), *([score_table(record.scores, record.changes)] if record.scores else []), forgotten]
     return "\n\n".join(filter(None, parts))
+
+
+def evaluations_text(found: Sequence[tuple[EvaluationRecord, Path]]) -> str:
+    """Later evaluations: what was asked, how it went, and where the samples are."""
+    parts = []
+    for record, folder in found:
+        where = f" of {record.data}" if record.data else ""
+        rows = [(score.evaluation, score.metric, with_interval(score), str(score.n)) for score in record.scores]
+        parts += [
+            f"evaluated {record.created[:16].replace('T', ' ')} (UTC) on {record.rows} rows{where}",
+            table(rows, ("rows", "metric", "score (95%)", "n")),
+            f"samples: {folder}\n",
+        ]
+    return "\n".join(parts).rstrip("\n")
 
 
 def code_of_others(effective: Effective) -> str:

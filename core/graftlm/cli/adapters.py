@@ -44,9 +44,14 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(record))
         return
-    from .adapter_table import record_text
+    from graftlm.judging.evaluating import kept_evaluations
+
+    from .adapter_table import evaluations_text, record_text
 
     click.echo(record_text(record, store.path(record.reference)))
+    found = kept_evaluations(record.reference, lambda error: click.echo(f"Warning: {error}", err=True))
+    if found:
+        click.echo(f"\n{evaluations_text(found)}")
 
 
 @adapters.command()

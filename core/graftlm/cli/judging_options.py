@@ -23,7 +23,12 @@ F = typing.TypeVar("F", bound=Callable[..., Any])
 
 
 def judging_options(command: F) -> F:
-    """Add DATA, the settings, a repeatable ``--model`` and ``--adapter``, and ``--set``."""
+    """Add DATA, and all flags."""
+    return click.argument("data")(judging_flags(command))
+
+
+def judging_flags(command: F) -> F:
+    """Add the settings, a repeatable ``--model`` and ``--adapter``, and ``--set``."""
     kinds = typing.get_type_hints(RunConfig)
     for name in reversed(JUDGED):
         command = setting_option(name, SETTINGS[name], kinds[name])(command)
@@ -33,13 +38,12 @@ def judging_options(command: F) -> F:
     command = click.option(
         "--adapter", "adapters", multiple=True, metavar="NAME[@N]", help="An adapter of the store (repeatable)."
     )(command)
-    command = click.option(
+    return click.option(
         "--model", "models", multiple=True, metavar="M", help=f"{SETTINGS['model']['help']} (repeatable)."
     )(command)
-    return click.argument("data")(command)
 
 
-def judged_config(data: str, flags: Mapping[str, Any], assignments: tuple[str, ...]) -> RunConfig:
+def judged_config(data: str | None, flags: Mapping[str, Any], assignments: tuple[str, ...]) -> RunConfig:
     """What was said, its model still open."""
     said = {name: flags[name] for name in JUDGED if flags.get(name) is not None}
     return RunConfig(data=data, options=with_assignments({}, assignments) or None, **said)

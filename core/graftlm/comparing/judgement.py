@@ -14,7 +14,7 @@ from .learning_curves import curves
 from .model import Estimate, JudgedCell, Judgement, Learned
 from .paired_rows import difference, row_values, tests_of
 from .results import RunResult
-from .weighing import change_of_old, share_of_new
+from .weighing import WEIGHTS, change_of_old, share_of_new
 
 MEASURED = {"speed": ("tokens_per_second", True), "memory": ("peak_memory", False), "size": ("adapter_bytes", False)}
 """What is weighed as a share of the best cell's: its measure, and whether more is better."""
@@ -112,12 +112,17 @@ def _against(root: Path, runs: Mapping[str, RunResult], best: JudgedCell, cell: 
 def _said(cells: Sequence[JudgedCell], weights: Mapping[str, float]) -> list[str]:
     if not cells:
         return ["no cell has finished"]
-    told = " + ".join(f"{weight:g} × {name}" for name, weight in weights.items() if weight)
+    told = ", ".join(f"{name} {weights[name]:g}" for name in WEIGHTS if weights.get(name))
     if len(cells) == 1:
         return [f"{cells[0].name} is the only one that finished"]
     first, second = cells[0], cells[1]
-    said = f"{first.name} is the best by {told}: {first.score:.3f}, and {second.name} {second.score:.3f}"
+    said = f"{first.name} is the best by these weights ({told}): {_number(first.score)}, before {second.name} with "
+    said += _number(second.score)
     apart = second.against_best
     if apart is not None and (apart.low is None or apart.high is None or apart.low <= 0 <= apart.high):
         said += "; between their new skills no difference is shown"
     return [said]
+
+
+def _number(score: float) -> str:
+    return f"{score:.3f}".replace("-", "−")

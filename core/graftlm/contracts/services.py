@@ -228,7 +228,7 @@ class HarnessContext(Protocol):
 
     options: Mapping[str, Any]
     model: Any
-    """The base with what was kept of a run on it, ready to answer."""
+    """The base with what was kept of a run on it, ready to answer. It is loaded when it is first asked for."""
     folder: Path
     """The base's files, its tokenizer among them."""
     tasks: Path | None
@@ -237,6 +237,10 @@ class HarnessContext(Protocol):
     """A folder for the evaluator's own files, removed afterwards."""
     own_template: bool
     """The base's files have a chat template."""
+    lead: str
+    """What the model's template writes between a rendered prompt and the answer itself, such as a space."""
+    stops: Sequence[int]
+    """Ids that end an answer in the model's template."""
     known: Collection[str]
     """Tasks that were scored by an earlier job: they need not be scored again."""
 

@@ -1,1 +1,1 @@
-"""Virtual environments that backends have for themselves: declared, made, checked, and started in."""
+"""Virtual environments that backends and evaluators have for themselves: declared, made, checked, and started in."""

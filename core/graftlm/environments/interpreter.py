@@ -1,4 +1,4 @@
-"""Where a worker runs: this interpreter, or that of a backend's environment."""
+"""Where a worker runs: this interpreter, or that of an environment."""
 
 from __future__ import annotations
 

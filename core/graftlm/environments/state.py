@@ -74,7 +74,7 @@ def _stale(declared: Declared, manifest: Manifest, registry: Registry) -> str:
     if not python_of(folder_of(manifest.name)).exists():
         return "the Python that it was made with is gone"
     if manifest.declaration != declared.digest:
-        return "its backend now declares other requirements"
+        return f"its {'backend' if declared.backends else 'evaluator'} now declares other requirements"
     present = sources(registry)
     for source in present:
         known = manifest.sources.get(source.name)

@@ -5,6 +5,7 @@ Answers are kept as they come, batch by batch: a job that was stopped goes on wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def _carry_out(task: ScoreTask, job: ScoreJob, asked: Asked, events: Events, don
         raise RunError(f"{task.rows} has {len(rows)} rows, and {task.count} were to be scored")
     place = Path(task.folder)
     place.mkdir(parents=True, exist_ok=True)
-    known = list(_read_answers(place / ANSWERS))
+    known = list(_kept_answers(place / ANSWERS))
     answered = len(known)
     with (place / ANSWERS).open("ab") as kept:
 
@@ -75,12 +76,14 @@ def _carry_out(task: ScoreTask, job: ScoreJob, asked: Asked, events: Events, don
     (place / SCORES).write_bytes(to_json(scores))
 
 
-def _read_answers(path: Path) -> Iterator[GivenAnswer]:
-    """The last answer to each row; half a line of a job that died is none."""
+def _kept_answers(path: Path) -> Iterator[GivenAnswer]:
+    """The last answer to each row. Half a line of a job that died is none, and is cut off: more lines are to follow."""
     found: dict[int, GivenAnswer] = {}
     if path.is_file():
-        for line in path.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):
-                answer = from_json(line, GivenAnswer, str(path))
-                found[answer.row] = answer
+        *whole, half = path.read_bytes().split(b"\n")
+        if half:
+            os.truncate(path, path.stat().st_size - len(half))
+        for line in whole:
+            answer = from_json(line, GivenAnswer, str(path))
+            found[answer.row] = answer
     yield from found.values()

@@ -1,4 +1,4 @@
-"""``graftlm envs``: the environments that backends have for themselves."""
+"""``graftlm envs``: the environments that backends and evaluators have for themselves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, commands_by_name=COMMANDS)
 def envs() -> None:
-    """Make and check the environments that some backends run in.
+    """Make and check the environments that some plugins run in.
 
-    A backend whose packages exclude those of others has a virtual environment of its own, under $GRAFTLM_HOME/envs.
+    A backend, or an evaluator, whose packages exclude those of others has a virtual environment of its own, under
+    $GRAFTLM_HOME/envs.
     """

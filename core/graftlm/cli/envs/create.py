@@ -24,7 +24,7 @@ import click
 def create(
     name: str, installer: Literal["pip", "uv"], python: str, share_torch: bool, asked: tuple[str, ...], again: bool
 ) -> None:
-    """Make the environment of a backend, with graftlm and the plugins in it."""
+    """Make the environment of a backend or an evaluator, with graftlm and the plugins in it."""
     from graftlm.cli.tables import size
     from graftlm.environments.creation import Choices, create
     from graftlm.environments.declared import find
@@ -39,7 +39,7 @@ def create(
         return
     mb = found.environment.download_mb
     torch = "torch is linked from this environment where it fits" if share_torch else "and torch"
-    click.echo(f"{name}, for {', '.join(found.backends)}: about {mb} MB to download, {torch}")
+    click.echo(f"{name}, for {found.users}: about {mb} MB to download, {torch}")
     choices = Choices(installer=installer, python=python, share_torch=share_torch, asked=asked)
     say = Narrator(mb)
     try:

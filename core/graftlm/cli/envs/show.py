@@ -32,7 +32,7 @@ def show(name: str, as_json: bool, lock: bool) -> None:
         return
     rows = [
         ("environment", name),
-        ("for backend", ", ".join(state.declared.backends)),
+        ("for", state.declared.users),
         ("state", f"{state.kind}: {state.why}" if state.why else state.kind),
         ("requires", ", ".join(environment.requirements)),
         ("overrides", ", ".join(environment.overrides) or "nothing"),
