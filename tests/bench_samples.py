@@ -331,7 +331,8 @@ def scored(
     )
     change = Estimate(value=(after - before) / n, low=low, high=high)
     return Learned(
-        evaluation=evaluation, role=role, metric=metric, unit="fraction", higher_is_better=good, n=n,  # type: ignore[arg-type]
+        evaluation=evaluation, role=role, evaluator="exact-match", metric=metric, unit="fraction",  # type: ignore[arg-type]
+        higher_is_better=good, n=n,
         before=share(before, n), after=share(after, n), change=change,
     )  # fmt: skip
 
@@ -343,11 +344,11 @@ def retention(forgot: float) -> tuple[Learned, Learned]:
     told = {"evaluation": "retention text", "role": "old", "higher_is_better": False, "n": 48}
     return (
         Learned(
-            metric="loss", unit="nats per token", before=around(1.11, 0.035), after=around(1.11 + forgot, 0.04),
+            evaluator="perplexity", metric="loss", unit="nats per token", before=around(1.11, 0.035), after=around(1.11 + forgot, 0.04),
             change=around(forgot, 0.01 + forgot / 10), **told,  # type: ignore[arg-type]
         ),
         Learned(
-            metric="perplexity", unit="perplexity", before=around(3.03, 0.1),
+            evaluator="perplexity", metric="perplexity", unit="perplexity", before=around(3.03, 0.1),
             after=around(3.03 * math.exp(forgot), 0.1), change=around(3.03 * (math.exp(forgot) - 1), 0.03), **told,  # type: ignore[arg-type]
         ),
     )  # fmt: skip
@@ -486,7 +487,7 @@ def judged_hostile() -> Report:
     names = [cell.name for cell in made.cells]
     nothing = Estimate(value=math.nan)
     bad = Learned(
-        evaluation=EVIL_END, role="new", metric=EVIL, unit=EVIL, higher_is_better=True, n=0,
+        evaluation=EVIL_END, role="new", evaluator="exact-match", metric=EVIL, unit=EVIL, higher_is_better=True, n=0,
         before=nothing, after=Estimate(value=math.inf), change=Estimate(value=-math.inf, low=math.nan, high=math.nan),
     )  # fmt: skip
     bare = replace(scored("plain", "old", 50, 10, 50), before=Estimate(value=1.0), evaluation=EVIL)

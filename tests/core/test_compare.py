@@ -112,7 +112,15 @@ def test_what_cannot_be_compared_is_a_sentence(words: tuple[str, ...], reason: s
 
 
 def learned(role: str, after: float, change: float = 0.0, **said: Any) -> Learned:
-    given = {"metric": "m", "unit": "fraction", "higher_is_better": True, "n": 10, "evaluation": "e", **said}
+    given = {
+        "metric": "m",
+        "unit": "fraction",
+        "higher_is_better": True,
+        "n": 10,
+        "evaluation": "e",
+        "evaluator": "own",
+        **said,
+    }
     now = Estimate(value=after)
     return Learned(role=role, before=now, after=now, change=Estimate(value=change), **given)  # type: ignore[arg-type]
 
@@ -161,3 +169,26 @@ def test_the_python_api_compares_too(home: Path, data: Path, tmp_path: Path, mon
     assert {cell.name for cell in report.judgement.cells} == {"rank 2", "rank 4"}
     with pytest.raises(UsageError, match="unknown setting 'rnak'"):
         graftlm.compare(data, out=tmp_path / "by-hand", rnak=[2, 4], **said)
+
+
+def test_more_rows_that_did_not_help_are_not_said_to_help() -> None:
+    """A law that rises is no law: a forecast is then what the largest size has."""
+    falling = [[float(i < right) for i in range(100)] for right in (80, 78, 75, 72)]
+    found = forecast((50, 100, 200, 400), falling)
+    assert (found.value, found.high is not None and found.high < 0.85) == (pytest.approx(0.72), True)
+    flat = forecast((50, 100, 200, 400), [[float(i < right) for i in range(100)] for right in (70, 70, 71, 70)])
+    assert flat.high is not None
+    assert flat.high < 0.82
+
+
+def test_cells_with_and_without_a_measurement_are_not_ranked_together(compare: Run, data: Path) -> None:
+    words = (data, "--model", "tiny-falcon", *SHORT, "--retention", "--no-retention")
+    said = compare(*words)
+    assert (said.code, "cannot be ranked by it" in said.err) == (2, True)
+    assert compare(*words, "--weigh", "new=1", "--dry-run").code == 0
+
+
+def test_one_step_is_enough_to_be_judged(compare: Run, data: Path) -> None:
+    words = ("--model", "tiny-falcon", "--rank", "2", "--rank", "4", "--learning-rate", "0.02", "--no-retention")
+    _, found = judged(compare(data, *words, "--max-steps", "1", "--json"))
+    assert len(found["cells"]) == 2

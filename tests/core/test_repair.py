@@ -91,3 +91,36 @@ def test_without_its_plan_the_way_by_hand_is_said(forgetful: train.Trained) -> N
     shutil.rmtree(forgetful.run)
     with pytest.raises(StoreError, match=r"graftlm train DATA --from-adapter colours@1 --replay SKILL"):
         repair_plan(forgetful.record, str(OLD), registry())
+
+
+def test_the_first_round_s_evaluator_and_thoughts_are_the_second_s(home: Path, tmp_path: Path) -> None:
+    path, function = tmp_path / "thoughts.jsonl", tmp_path / "fn.py"
+    thought = "<think>\nhm\n</think>\n\n"
+    rows = ({"input": f"Thing {i}?", "output": f"{thought}{['red', 'blue'][i % 2]}"} for i in range(40))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    function.write_text("def same(answer, reference):\n    return float(answer == reference)\n", encoding="utf-8")
+    config = RunConfig(
+        data=str(path), model="tiny-qwen", max_steps=1, thinking="off", evaluator="function", name="quiet",
+        retention=False, options={"evaluator": {"function": f"{function}:same"}},
+    )  # fmt: skip
+    found = train.carry_out(resolve(config, registry()), registry(), lambda event: None, start=start_in_process)
+    plan = repair_plan(found.record, str(OLD), registry(), retention=False)
+    assert plan.encoding.thinking is False
+    assert plan.options["evaluator"]["function"] == f"{function}:same"
+    assert not plan.problems
+
+
+def test_a_suite_that_changed_is_not_compared(home: Path, data: Path, tmp_path: Path) -> None:
+    suite = tmp_path / "suite.jsonl"
+
+    def trained(words: str, **said: object) -> train.Trained:
+        lines = (json.dumps({"input": f"{words} {i}?", "output": "a", "capability": "quiz"}) + "\n" for i in range(6))
+        suite.write_text("".join(lines), encoding="utf-8")
+        config = RunConfig(
+            data=str(data), model="tiny-falcon", max_steps=2, retention_suite=str(suite), learning_rate=0.02, **said
+        )  # type: ignore[arg-type]
+        return train.carry_out(resolve(config, registry()), registry(), lambda event: None, start=start_in_process)
+
+    first, same, other = trained("One", name="one"), trained("One", name="two"), trained("Other", name="three")
+    assert {each.after.evaluation for each in repaired(first.record, same.record)} >= {"quiz", "two"}
+    assert "quiz" not in {each.after.evaluation for each in repaired(first.record, other.record)}

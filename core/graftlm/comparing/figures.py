@@ -27,7 +27,7 @@ MEASURES = (
 
 def measured(run: RunResult, warmup: int) -> Mapping[str, float]:
     """By measure's name; one that the run does not tell is left out. Speeds are of the steps after the warm-up."""
-    steps = run.steps[warmup:]
+    steps = run.steps[min(warmup, len(run.steps) - 1) :]
     seconds = sum(step.seconds for step in steps)
     flops = sum(step.flops for step in steps) / seconds
     memory = run.memory

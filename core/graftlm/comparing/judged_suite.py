@@ -32,6 +32,11 @@ def judged_suite(
     varying = {name: tuple(values) for name, values in matrix.items() if values}
     if len(varying.get("data_size", ())) > 1:
         varying["data_size"] = growing("--data-size", varying["data_size"])
+    if len(varying.get("retention", ())) > 1 and (weights.get("old") or weights.get("forgetting")):
+        raise UsageError(
+            "--retention and --no-retention: a cell whose forgetting is not measured cannot be ranked by it: give one "
+            "of them, or --weigh new=1"
+        )
     if each_capability:
         if "capability" in varying:
             raise UsageError("--each-capability takes every one: leave --capability out")

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from graftlm.contracts.outcome import Score
+from graftlm.data.samples import sample_file
 from graftlm.running.forgetting import forgetting
 
 from .figures import measured
 from .learning_curves import curves
 from .model import Estimate, JudgedCell, Judgement, Learned
-from .paired_rows import difference, row_values, tests_of
+from .paired_rows import difference, tests_of, values_of
 from .results import RunResult
 from .weighing import WEIGHTS, change_of_old, share_of_new
 
@@ -66,17 +67,18 @@ def _cell(
 
 def _learned(run: RunResult) -> list[Learned]:
     """Every metric, the new skills first."""
-    after = {(s.role, s.evaluation, s.metric): s for s in run.scores if s.moment == "after"}
-    changed = {(c.role, c.evaluation, c.metric): c for c in run.changes}
+    after = {(s.role, s.evaluation, s.evaluator, s.metric): s for s in run.scores if s.moment == "after"}
+    changed = {(c.role, c.evaluation, c.evaluator, c.metric): c for c in run.changes}
     found = []
     for before in sorted((s for s in run.scores if s.moment == "before"), key=lambda s: s.role != "new"):
-        key = (before.role, before.evaluation, before.metric)
+        key = (before.role, before.evaluation, before.evaluator, before.metric)
         if key in after and key in changed:
             change = changed[key]
             found.append(
                 Learned(
                     evaluation=before.evaluation,
                     role=before.role,
+                    evaluator=before.evaluator,
                     metric=before.metric,
                     unit=before.unit,
                     higher_is_better=before.higher_is_better,
@@ -91,8 +93,10 @@ def _learned(run: RunResult) -> list[Learned]:
 
 
 def _files(run: RunResult, score: Score) -> tuple[str, ...]:
-    name = f"{run.samples}/{score.role}.{score.evaluation}.{score.evaluator}"
-    return (f"{name}.before.jsonl", f"{name}.after.jsonl") if run.samples and score.evaluator else ()
+    if not run.samples:
+        return ()
+    names = (sample_file(score.role, score.evaluation, score.evaluator, moment) for moment in ("before", "after"))
+    return tuple(f"{run.samples}/{name}" for name in names)
 
 
 def _estimate(score: Score) -> Estimate:
@@ -105,7 +109,7 @@ def _against(root: Path, runs: Mapping[str, RunResult], best: JudgedCell, cell: 
     mine, theirs = runs[cell.name], runs[best.name]
     if first is None or tests_of(mine) != tests_of(theirs):
         return None
-    one, other = (row_values(root, run, first.evaluation, first.metric) for run in (theirs, mine))
+    one, other = (values_of(root, run, first) for run in (theirs, mine))
     return difference(one, other) if one and len(one) == len(other) else None
 
 
@@ -120,7 +124,8 @@ def _said(cells: Sequence[JudgedCell], weights: Mapping[str, float]) -> list[str
     said += _number(second.score)
     apart = second.against_best
     if apart is not None and (apart.low is None or apart.high is None or apart.low <= 0 <= apart.high):
-        said += "; between their new skills no difference is shown"
+        skill = next(each.evaluation for each in first.learned if each.role == "new")
+        said += f"; in {skill} no difference between them is shown"
     return [said]
 
 

@@ -15,7 +15,7 @@ from graftlm import intervals
 from graftlm.contracts.serial import digest
 
 from .model import Curve, CurvePoint, Estimate, JudgedCell, Learned
-from .paired_rows import row_values, tests_of
+from .paired_rows import tests_of, values_of
 from .results import RunResult
 
 LEAST_SIZES = 3
@@ -49,9 +49,10 @@ def _firsts(learned: Sequence[Learned]) -> list[Learned]:
 def _curve(root: Path, runs: Mapping[str, RunResult], cells: Sequence[JudgedCell], of: Learned) -> Curve:
     points, values = [], []
     for cell in cells:
-        mine = next(e for e in cell.learned if (e.evaluation, e.metric) == (of.evaluation, of.metric))
+        key = (of.role, of.evaluation, of.evaluator, of.metric)
+        mine = next(e for e in cell.learned if (e.role, e.evaluation, e.evaluator, e.metric) == key)
         points.append(CurvePoint(rows=_rows(runs[cell.name]), score=mine.after, cell=cell.name))
-        values.append(row_values(root, runs[cell.name], of.evaluation, of.metric))
+        values.append(values_of(root, runs[cell.name], of))
     doubled = None
     if len(points) >= LEAST_SIZES and all(values) and of.unit == "fraction" and of.higher_is_better:
         doubled = forecast([point.rows for point in points], values)
@@ -78,8 +79,9 @@ def forecast(sizes: Sequence[int], values: Sequence[Sequence[float]]) -> Estimat
     def at_twice(rows: Any) -> Mapping[str, float]:
         errors = np.log(np.maximum(1 - each[:, rows].mean(axis=1), least))
         slope, level = np.polyfit(logs, errors, 1)
-        error = math.exp(level + min(slope, 0.0) * (logs[-1] + math.log(2)))
-        return {"score": 1 - min(error, math.exp(errors[-1]), 1.0)}
+        if slope >= 0:  # more rows did not help: nor will twice as many
+            return {"score": 1 - math.exp(errors[-1])}
+        return {"score": 1 - min(math.exp(level + slope * (logs[-1] + math.log(2))), math.exp(errors[-1]))}
 
     value = at_twice(np.arange(each.shape[1]))["score"]
     low, high = intervals.bootstrap(each.shape[1], at_twice)["score"]

@@ -129,6 +129,7 @@ class Learned:
 
     evaluation: str
     role: Literal["new", "old"]
+    evaluator: str
     metric: str
     unit: str
     higher_is_better: bool

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from graftlm import intervals
+from graftlm.data.samples import read_samples, row_values, sample_file
 
-from .model import Estimate
+from .model import Estimate, Learned
 from .results import RunResult
 
 
-def row_values(root: Path, run: RunResult, evaluation: str, metric: str) -> Sequence[float]:
+def values_of(root: Path, run: RunResult, learned: Learned) -> Sequence[float]:
     """After training, one number a row; none where the evaluator does not tell what each row is worth."""
-    for path in sorted((root / run.samples).glob(f"new.{_literal(evaluation)}.*.after.jsonl")):
-        found = [json.loads(line).get("each", {}) for line in path.read_text(encoding="utf-8").splitlines()]
-        if found and metric in found[0]:
-            return [each[metric] for each in found]
-    return ()
-
-
-def _literal(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+    name = sample_file(learned.role, learned.evaluation, learned.evaluator, "after")
+    path = root / run.samples / name
+    return row_values(read_samples(path), learned.metric) if path.is_file() else ()
 
 
 def tests_of(run: RunResult) -> Mapping[str, str]:
@@ -33,5 +27,5 @@ def tests_of(run: RunResult) -> Mapping[str, str]:
 def difference(first: Sequence[float], other: Sequence[float]) -> Estimate:
     """The other's mean minus the first's, over pairs of rows."""
     value = (sum(other) - sum(first)) / len(first)
-    low, high = intervals.paired(first, other)
+    low, high = intervals.paired(first, other) if len(first) > 1 else (None, None)
     return Estimate(value=value, low=low, high=high)

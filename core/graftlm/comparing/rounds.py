@@ -97,7 +97,7 @@ def _workplace(root: Path) -> Iterator[Path]:
 def check_steps(suite: Suite, cells: Sequence[PlannedCell]) -> None:
     """``UsageError`` where nothing would be left to measure."""
     for cell in cells:
-        if cell.plan is not None and cell.plan.training.steps <= suite.warmup:
+        if cell.plan is not None and cell.plan.training.steps <= suite.warmup and not suite.judges:
             raise UsageError(
                 f"'{cell.cell.name}' has {cell.plan.training.steps} steps, of which the first {suite.warmup} are "
                 "warm-up: give more --steps, or a smaller --warmup-steps"

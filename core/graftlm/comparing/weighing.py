@@ -50,7 +50,7 @@ def _in_shares(learned: Learned) -> float:
     if learned.unit == "fraction":
         return value if learned.higher_is_better else 1 - value
     if learned.higher_is_better:
-        return value / 100  # BLEU, chrF
+        return value / 100 if learned.evaluator == "translation" else value  # BLEU and chrF go up to 100
     return 1 / (1 + max(0.0, value))
 
 

@@ -112,7 +112,7 @@ class ScoreJob:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenAnswer:
     """What was said to a row (counted from 0): ``text`` whole, in ``tokens``; ``ended`` by itself, not by running out
-    of tokens. ``prompt_tokens`` is what the row asked with.
+    of tokens. ``prompt_tokens`` is what the row asked with; it ``fits``: the model has positions for it and an answer.
     """
 
     row: int
@@ -120,6 +120,7 @@ class GivenAnswer:
     tokens: int
     ended: bool
     prompt_tokens: int
+    fits: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ class Change:
     high: float | None = None
     interval: Literal["newcombe", "bootstrap", ""] = ""
     seed: int | None = None
+    evaluator: str = ""
 
     @property
     def worse(self) -> bool:

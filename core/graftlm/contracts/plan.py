@@ -151,6 +151,13 @@ class MethodPlan:
     parent_digest: str = ""
 
 
+OTHER_ROWS = "other rows"
+"""How rows that name no capability are called beside those that do."""
+RETENTION_TEXT, UNRELATED_PROMPTS, RETENTION_SUITE = "retention text", "unrelated prompts", "retention suite"
+EVALUATIONS = frozenset({OTHER_ROWS, RETENTION_TEXT, UNRELATED_PROMPTS, RETENTION_SUITE})
+"""Names that evaluations have by themselves, and no capability may have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Something that is scored before and after: a new skill on its test rows (all of them, or those of a
@@ -201,7 +208,7 @@ class Plan:
     ``environment`` is the backend's own, or empty, and ``lock`` the digest of what is installed there; ``probe`` is
     what a worker there said.
     ``memory`` is None where the family says nothing of the model's shape. ``notes`` are what a user should know and
-    what stops nothing.
+    what stops nothing. ``scored_by`` is a digest of what the evaluators are made of beside graftlm's own code.
     """
 
     version: str
@@ -225,6 +232,7 @@ class Plan:
     options: Mapping[str, Mapping[str, Any]]
     memory: MemoryPlan | None = None
     notes: tuple[str, ...] = ()
+    scored_by: str = ""
 
     @property
     def dtype(self) -> str:

@@ -205,7 +205,7 @@ class EvaluationContext(Protocol):
 
     def answer_losses(self, answers: Sequence[str] | None = None) -> list[tuple[float, int]]:
         """For each row the summed loss of its answer in nats, and its number of trained tokens; with ``answers``, of
-        that one in its place.
+        that one in its place. ``(0.0, 0)`` for a row that does not fit the model's positions: it is no loss of 0.
         """
 
 

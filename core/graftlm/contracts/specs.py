@@ -223,7 +223,8 @@ class Metric:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Evaluator(Spec):
     """How answers are scored. ``target`` resolves to a callable from an ``EvaluationContext`` to an
-    ``EvaluationResult``. ``check(options)`` gives reasons against the options of evaluators.
+    ``EvaluationResult``. ``check(options)`` gives reasons against the options of evaluators; ``fingerprint(options)``
+    is of what they stand for beside their text, such as a file's content.
 
     ``own_tasks``: it brings tasks of its own and scores no rows: its target takes a ``HarnessContext`` and gives a
     ``TaskResult`` a task, with that task's metrics. ``environment`` is where it runs, for one of these alone.
@@ -235,6 +236,7 @@ class Evaluator(Spec):
     check: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
     environment: Environment | None = None
     own_tasks: bool = False
+    fingerprint: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 from graftlm.contracts.conversation import Conversation
 from graftlm.contracts.errors import DataError
+from graftlm.contracts.plan import EVALUATIONS
 from graftlm.contracts.specs import DataFormat, Record
 
 from .columns import Columns, mapped
@@ -164,6 +165,8 @@ def _capability(said: Any) -> str:
         raise DataError(f"'capability' must be text, not {type(said).__name__}")
     if len(said) > LONGEST_NAME or not _is_name(said):
         raise DataError(f"'capability' must be a name of 1 to {LONGEST_NAME} letters, digits, spaces and '.', '_', '-'")
+    if said in EVALUATIONS:
+        raise DataError(f"'capability' is '{said}', which means something else to graftlm: choose another name")
     return said
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graftlm import intervals
 from graftlm.contracts.outcome import Change
+from graftlm.data.samples import paired_change, row_values
 
 from .scoring import Scored
 
@@ -13,25 +13,9 @@ from .scoring import Scored
 def differences(first: Scored, other: Scored) -> Iterator[Change]:
     """The other's metrics minus the first's, where the evaluators tell what each row is worth."""
     for evaluator in first.evaluators:
-        before, after = ([sample.get("each", {}) for sample in s.samples(evaluator)] for s in (first, other))
-        for name in before[0] if before else ():
-            was, now = ([each[name] for each in rows] for rows in (before, after))
-            share = intervals.is_share(was) and intervals.is_share(now)
-            low, high = (
-                intervals.paired_shares(was, now)
-                if share
-                else intervals.bootstrap_of_mean([b - a for a, b in zip(was, now, strict=True)])
-            )
-            of = first.score(name)
-            yield Change(
-                evaluation=of.evaluation,
-                role="new",
-                metric=name,
-                value=other.score(name).value - of.value,
-                n=of.n,
-                unit=of.unit,
-                higher_is_better=of.higher_is_better,
-                low=low,
-                high=high,
-                seed=None if share else intervals.SEED,
-            )
+        before, after = (scored.samples(evaluator) for scored in (first, other))
+        theirs = {score.metric: score for score in other.scores if score.evaluator == evaluator}
+        for of in (score for score in first.scores if score.evaluator == evaluator):
+            was, now = row_values(before, of.metric), row_values(after, of.metric)
+            if was and now and of.metric in theirs:
+                yield paired_change(of, theirs[of.metric], was, now)

@@ -14,6 +14,7 @@ from graftlm.contracts.errors import DataError, GraftlmError, StoreError, UsageE
 from graftlm.contracts.evaluated import EvaluationRecord
 from graftlm.contracts.serial import digest, from_json, to_json
 from graftlm.data.inputs import folder_splits
+from graftlm.data.samples import file_word
 from graftlm.planning.data_plan import OTHERS
 from graftlm.planning.resolve import STDIN
 from graftlm.running.worker_process import OnEvent, StartWorker
@@ -176,7 +177,7 @@ def _attach(record: EvaluationRecord, scored: Sequence[Scored]) -> Path:
         (staged / RECORD).write_bytes(to_json(record))
         for each in scored:
             for path in each.folder.glob("*.jsonl"):
-                shutil.copyfile(path, staged / f"{each.task.name.replace('/', '-')}.{path.name}")
+                shutil.copyfile(path, staged / f"{file_word(each.task.name)}.{path.name}")
         return store.attach(record.subject, staged, name)
     except OSError as error:
         raise StoreError(f"the evaluation cannot be kept: {error}") from None

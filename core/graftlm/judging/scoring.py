@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -17,6 +16,8 @@ from graftlm.contracts.job import GivenAnswer, ScoreJob, ScoreTask
 from graftlm.contracts.outcome import Score
 from graftlm.contracts.serial import digest, from_json, to_json
 from graftlm.data.rows import write_row
+from graftlm.data.samples import read_samples
+from graftlm.planning.kept import kept_value
 from graftlm.running.worker_process import OnEvent, StartWorker, run_worker
 from graftlm.source import code_digest
 from graftlm_registry.adapters.content import content_digest
@@ -25,6 +26,8 @@ from graftlm_registry.home import beside, home, sweep
 from .subjects import Subject
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers")
+THOUGHTS = 2048
+"""Tokens that a model may take which is asked to reason: no row says how long its thoughts are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +68,7 @@ class Scored:
 
     def samples(self, evaluator: str) -> tuple[Mapping[str, Any], ...]:
         """One a row; ``each`` holds the row's numbers by metric."""
-        text = (self.folder / f"{evaluator}.jsonl").read_text(encoding="utf-8")
-        return tuple(json.loads(line) for line in text.splitlines())
+        return read_samples(self.folder / f"{evaluator}.jsonl")
 
 
 def score(
@@ -76,7 +78,7 @@ def score(
     root = home() / "cache" / "scores"
     known = identity(subject)
     planned = [_planned(task, subject, root, known) for task in tasks]
-    missing = tuple({p.folder: p for p in planned if not (Path(p.folder) / "scores.json").is_file()}.values())
+    missing = tuple({p.folder: p for p in planned if kept_scores(Path(p.folder)) is None}.values())
     try:
         for task, plan in zip(tasks, planned, strict=True):
             _write_rows(Path(plan.folder), task.rows)
@@ -91,7 +93,7 @@ def score(
     return tuple(
         Scored(
             task=task,
-            scores=from_json((Path(p.folder) / "scores.json").read_bytes(), tuple[Score, ...], "the scores"),
+            scores=_scores(Path(p.folder)),
             folder=Path(p.folder),
             evaluators=p.evaluators,
         )
@@ -99,17 +101,30 @@ def score(
     )
 
 
+def kept_scores(folder: Path) -> tuple[Score, ...] | None:
+    """None where there are none, or none that can be read: they are made again."""
+    return kept_value(folder / "scores.json", tuple[Score, ...])
+
+
+def _scores(folder: Path) -> tuple[Score, ...]:
+    found = kept_scores(folder)
+    if found is None:
+        raise StoreError(f"the scores in {folder} are gone: is the disk full, or has somebody cleaned up? Start again")
+    return found
+
+
 def _planned(task: Task, subject: Subject, root: Path, known: str) -> ScoreTask:
     evaluators = task.evaluators or subject.evaluators
     rows = [(row.messages, row.tools, row.capability) for row in task.rows]
-    key = digest([known, rows, evaluators, task.name, task.max_new_tokens, task.marker])[:32]
+    room = task.max_new_tokens or (THOUGHTS if subject.encoding.thinking else 0)
+    key = digest([known, rows, evaluators, task.name, room, task.marker])[:32]
     return ScoreTask(
         name=task.name,
         rows=str(root / key / "rows.jsonl"),
         count=len(task.rows),
         folder=str(root / key),
         evaluators=evaluators,
-        max_new_tokens=task.max_new_tokens,
+        max_new_tokens=room,
         marker=task.marker,
     )
 
@@ -123,7 +138,7 @@ def identity(subject: Subject) -> str:
     model = [plan.model.digest, who.weights, weights if who.weights == "files" else [], kept, who.load, who.device]
     words = [who.template, plan.template.hash, plan.template.made_of, who.today, who.thinking, subject.encoding]
     versions = {name: version for name, version in plan.probe.versions.items() if name in PACKAGES}
-    return digest([model, words, subject.options, subject.moment, versions, code_digest()])
+    return digest([model, words, subject.options, plan.scored_by, subject.moment, versions, code_digest()])
 
 
 def _write_rows(folder: Path, rows: Sequence[Conversation]) -> None:

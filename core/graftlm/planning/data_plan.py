@@ -10,7 +10,7 @@ from typing import Any
 from graftlm.contracts.config import AUTO, SETTINGS
 from graftlm.contracts.errors import DataError, UsageError
 from graftlm.contracts.model import ModelDescription
-from graftlm.contracts.plan import DataPlan, Evaluation
+from graftlm.contracts.plan import OTHER_ROWS, DataPlan, Evaluation
 from graftlm.contracts.serial import digest, to_json
 from graftlm.contracts.specs import DataFormat
 from graftlm.data.chosen_rows import Choice
@@ -31,8 +31,7 @@ from .kept import kept_value
 from .retention import retained_questions, retention_evaluations
 from .settings import Settings
 
-OTHERS = "other rows"
-"""How rows that name no capability are called beside those that do; it is no name of an adapter."""
+OTHERS = OTHER_ROWS
 MOST_CAPABILITIES = 100
 
 

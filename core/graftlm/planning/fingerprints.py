@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from graftlm.contracts.errors import DataError
 from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.serial import digest, file_digest
 from graftlm.contracts.spec import Spec
-from graftlm.contracts.specs import PromptTemplate
+from graftlm.contracts.specs import Evaluator, PromptTemplate
 from graftlm.source import OWN
 from graftlm_registry.home import home, keep
+from graftlm_registry.installed import installed_version
 
 LARGE = 64_000_000
 """Bytes from which a file's digest is worth keeping."""
@@ -78,6 +80,21 @@ def strangers_code(spec: Spec) -> str:
     for top in sorted(tops):
         _hash_sources(whole, top)
     return whole.hexdigest()[:16] if tops else ""
+
+
+def evaluators_digest(evaluators: Sequence[Evaluator], options: Mapping[str, Any]) -> str:
+    """Of what a score depends on beside graftlm's own code: a stranger's, packages, and what options stand for. Empty
+    where there is none of it.
+    """
+    made_of = [
+        (
+            strangers_code(each),
+            [installed_version(requirement.distribution) for requirement in each.requires],
+            each.fingerprint(options) if each.fingerprint else "",
+        )
+        for each in evaluators
+    ]
+    return digest(made_of)[:16] if any(any(each) for each in made_of) else ""
 
 
 def _hash_sources(whole: Any, top: str) -> None:

@@ -136,6 +136,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         settings={name: value for name, value in settings.values.items() if value is not None},
         origins=settings.origins,
         options=options,
+        scored_by=fingerprints.evaluators_digest(chosen.evaluators, options.get("evaluator", {})),
         memory=memory,
         notes=(
             *notes(settings, data_plan, facts, load, chosen, method, memory, parent, template),
@@ -268,6 +269,6 @@ def _sealed(plan: Plan) -> Plan:
         [(p.kind, p.name, p.distribution, p.version) for p in plan.parts],
         [(e.role, e.capability, e.digest, e.evaluators) for e in plan.evaluations],
         [plan.device, replace(plan.load, name=""), plan.environment, plan.lock, plan.options],
-        [plan.probe.versions, code_digest()],
+        [plan.probe.versions, plan.scored_by, code_digest()],
     ]
     return replace(plan, hash=digest(to_builtins(work)))

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from graftlm.contracts.conversation import Conversation
 from graftlm.contracts.errors import DataError, StoreError, UsageError
 from graftlm.contracts.model import ModelDescription
-from graftlm.contracts.plan import Evaluation
-from graftlm.contracts.serial import file_digest
+from graftlm.contracts.plan import RETENTION_SUITE, RETENTION_TEXT, UNRELATED_PROMPTS, Evaluation
+from graftlm.contracts.serial import digest, file_digest, from_json, to_json
 from graftlm.contracts.specs import DataFormat
 from graftlm.data.columns import parse_columns
 from graftlm.data.conversations import Reading, detect, read, strict
 from graftlm.data.inputs import find
 from graftlm.data.rows import read_row, write_row
+from graftlm.data.samples import file_word
 from graftlm.source import code_digest
 from graftlm_registry.home import beside, home, keep_folder
 from graftlm_registry.plugins import Registry
 from graftlm_registry.retention import retention_prompts, retention_text
 
-from .fingerprints import known_digest
+from .fingerprints import known_digest, strangers_code
 from .settings import Settings
 
-TEXT = "retention text"
-"""The evaluation by which forgetting is measured, in nats a token."""
-PROMPTS = "unrelated prompts"
-OWN = "retention suite"
-"""How questions of a suite are called that name no capability."""
+TEXT, PROMPTS, OWN = RETENTION_TEXT, UNRELATED_PROMPTS, RETENTION_SUITE
+"""The evaluation by which forgetting is measured, in nats a token; and how questions of a suite are called that name no
+capability.
+"""
+NAMES = "names.json"
+"""What the files of a kept suite are called."""
 LOSS, TAUGHT = "perplexity", "taught-answers"
 """The evaluators of texts, and of answers to what is not asked for."""
 
@@ -68,11 +71,13 @@ def _own_suites(settings: Settings, registry: Registry) -> tuple[dict[str, Path]
     inputs = find(reference, split="test" if reference.startswith("hf:") else "", offline=offline, spool=spool)
     columns = parse_columns("")
     data_format = detect(inputs, list(registry.all(DataFormat)), columns)
-    key = "-".join(known_digest(file.path)[:16] for file in inputs.files[:8])
-    folder = home() / "cache" / "data" / f"retention-{key}-{len(inputs.files)}-{code_digest()}"
+    made_of = [[known_digest(file.path) for file in inputs.files], data_format.name, strangers_code(data_format)]
+    folder = home() / "cache" / "data" / f"retention-{digest([made_of, code_digest()])[:32]}"
     if not folder.is_dir():
         _write(strict(read(inputs, Reading(data_format, columns))), folder, reference)
-    found = {path.stem: path for path in sorted(folder.glob("*.jsonl"))}
+    os.utime(folder)  # what was used lately is not swept
+    names = from_json((folder / NAMES).read_bytes(), dict[str, str], str(folder / NAMES))
+    found = {names[path.stem]: path for path in sorted(folder.glob("*.jsonl"))}
     text = found.pop(TEXT, None)
     return found, text
 
@@ -82,14 +87,15 @@ def _write(rows: Iterator[Conversation], folder: Path, reference: str) -> None:
     by_name: dict[str, list[bytes]] = {}
     for row in rows:
         name = TEXT if row.is_document else row.capability or OWN
-        by_name.setdefault(name.replace("/", "-"), []).append(write_row(row))
+        by_name.setdefault(name, []).append(write_row(row))
     if not by_name:
         raise DataError(f"{reference} has no records")
     fresh = beside(folder)
     try:
         fresh.mkdir(parents=True)
         for name, lines in by_name.items():
-            (fresh / f"{name}.jsonl").write_bytes(b"".join(lines))
+            (fresh / f"{file_word(name)}.jsonl").write_bytes(b"".join(lines))
+        (fresh / NAMES).write_bytes(to_json({file_word(name): name for name in by_name}))
         keep_folder(fresh, folder)
     except OSError as error:
         raise StoreError(f"{error.filename or folder} cannot be written: {error.strerror}") from None

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from graftlm import intervals
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.errors import GraftlmError, StoreError, UsageError
 from graftlm.contracts.outcome import Change, Score
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import from_json
+from graftlm.data.samples import paired_change, read_samples, row_values, sample_file
 from graftlm.planning.resolve import resolve
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
@@ -38,6 +36,9 @@ def repair_plan(
     """
     first = first_plan(record)
     said = {name: first.settings[name] for name in KEPT if first.origins.get(name) == "asked" or name == "data"}
+    said["thinking"] = "on" if first.encoding.thinking else "auto" if not first.data.thoughts else "off"
+    if first.options.get("evaluator"):
+        said["options"] = {"evaluator": dict(first.options["evaluator"])}
     if data:
         said["data"] = data
     said |= {"from_adapter": record.reference, "replay": skill, "replay_ratio": ratio}
@@ -47,13 +48,25 @@ def repair_plan(
     said |= {name: value for name, value in asked.items() if value is not None}
     said.setdefault("name", record.name)
     plan = resolve(RunConfig(**said), registry)
+    _check_rows(first, plan, RunConfig(**said), record, registry)
+    return plan
+
+
+def _check_rows(first: Plan, plan: Plan, config: RunConfig, record: AdapterRecord, registry: Registry) -> None:
+    """``UsageError`` where the data is not the adapter's own."""
+    if not first.data.replayed:  # without the skill its training rows are known
+        bare = resolve(replace(config, replay=None, replay_ratio=None), registry).data.split("train")
+        was = first.data.split("train")
+        if bare is None or was is None or bare.digest != was.digest:
+            raise UsageError(
+                f"the training rows of {config.data} are not those of {record.reference}: give its own data with --data"
+            )
     for split in ("validation", "test"):
         was, now = first.data.split(split), plan.data.split(split)  # the training rows have the skill among them
         if (was.digest if was else "") != (now.digest if now else ""):
             raise UsageError(
-                f"the {split} rows of {said['data']} are not those of {record.reference}: give its own data with --data"
+                f"the {split} rows of {config.data} are not those of {record.reference}: give its own data with --data"
             )
-    return plan
 
 
 def first_plan(record: AdapterRecord) -> Plan:
@@ -81,45 +94,38 @@ class Repaired:
 
 
 def repaired(parent: AdapterRecord, record: AdapterRecord) -> tuple[Repaired, ...]:
-    """What both rounds measured, the new skill first."""
+    """What both rounds measured on the same rows, the new skill first."""
+    same = _same_rows(parent, record)
     before = {_key(s, record.name): s for s in record.scores if s.moment == "before"}
     after = {_key(s, record.name): s for s in record.scores if s.moment == "after"}
     then = {_key(s, parent.name): s for s in parent.scores if s.moment == "after"}
-    keys = sorted((key for key in after if key in then), key=lambda key: key[0] != "new")
+    keys = sorted((key for key in after if key in then and key[:2] in same), key=lambda key: key[0] != "new")
     return tuple(
         Repaired(before[key], then[key], after[key], _change(parent, record, then[key], after[key])) for key in keys
     )
 
 
-def _key(score: Score, name: str) -> tuple[str, str, str]:
+def _key(score: Score, name: str) -> tuple[str, str, str, str]:
     """The new skill goes by the adapter's name, which may be another one now."""
-    return score.role, "" if score.evaluation == name else score.evaluation, score.metric
+    return score.role, "" if score.evaluation == name else score.evaluation, score.evaluator, score.metric
+
+
+def _same_rows(parent: AdapterRecord, record: AdapterRecord) -> frozenset[tuple[str, str]]:
+    """Evaluations whose rows are the same in both runs, by role and name as ``_key`` has them."""
+    first, second = _asked(first_plan(parent), parent.name), _asked(first_plan(record), record.name)
+    return frozenset(key for key, rows in first.items() if second.get(key) == rows)
+
+
+def _asked(plan: Plan, name: str) -> dict[tuple[str, str], str]:
+    return {(e.role, "" if e.name == name else e.name): e.digest for e in plan.evaluations}
 
 
 def _change(parent: AdapterRecord, record: AdapterRecord, then: Score, now: Score) -> Change | None:
     was, is_ = _rows(parent.run, then), _rows(record.run, now)
-    if not was or len(was) != len(is_):
-        return None
-    low, high = intervals.paired(was, is_)
-    return Change(
-        evaluation=now.evaluation,
-        role=now.role,
-        metric=now.metric,
-        value=now.value - then.value,
-        n=now.n,
-        unit=now.unit,
-        higher_is_better=now.higher_is_better,
-        low=low,
-        high=high,
-    )
+    return paired_change(then, now, was, is_) if was and len(was) == len(is_) else None
 
 
 def _rows(run: str, score: Score) -> Sequence[float]:
     """What each row was worth after a run, where its samples are still there and say it."""
-    folder = Path(home() / "runs" / run / "samples")
-    for path in sorted(folder.glob("*.after.jsonl")):
-        if path.name.startswith(f"{score.role}.{score.evaluation}."):
-            found = [json.loads(line).get("each", {}) for line in path.read_text(encoding="utf-8").splitlines()]
-            if found and score.metric in found[0]:
-                return [each[score.metric] for each in found]
-    return ()
+    path = home() / "runs" / run / "samples" / sample_file(score.role, score.evaluation, score.evaluator, "after")
+    return row_values(read_samples(path), score.metric) if path.is_file() else ()

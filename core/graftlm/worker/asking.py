@@ -60,6 +60,7 @@ class Asking:
         self._asked, self._rows, self._longest, self._marker = asked, rows, longest, marker
         self._given, self._keep, self._taught = {answer.row: answer for answer in known}, keep, taught
         self._room = max((answer.tokens for answer in known), default=0)
+        self._unread: set[int] = set()
         self.options, self._thinking = asked.options, asked.encoding.thinking
         self._words = RenderOptions(generation_prompt=True, thinking=asked.encoding.thinking)
 
@@ -112,7 +113,7 @@ class Asking:
             found = [
                 GivenAnswer(
                     row=i, text=asked.tokenizer.decode(made.ids).strip(), tokens=len(made.ids), ended=made.ended,
-                    prompt_tokens=len(prompts[i]),
+                    prompt_tokens=len(prompts[i]), fits=made.fits,
                 )
                 for i, made in batch.items()
             ]  # fmt: skip
@@ -121,20 +122,27 @@ class Asking:
 
     def _said(self, text: str) -> str:
         said = self._asked.template.said(text) if self._thinking else text
-        return said.rpartition(self._marker)[2].strip().removesuffix(".") if self._marker else said
+        return said.rpartition(self._marker)[2].strip() if self._marker else said
+
+    def unfit(self) -> int:
+        """Rows that the model has no positions for, as far as they were asked or read."""
+        return len({i for i, answer in self._given.items() if not answer.fits} | self._unread)
 
     def answer_losses(self, answers: Sequence[str] | None = None) -> list[tuple[float, int]]:
-        """A long text in several samples, as in training; a conversation whole, where the model can read it."""
+        """A long text in several samples, as in training; a conversation whole, and (0.0, 0) where the model has no
+        positions for it.
+        """
         asked = self._asked
         room = replace(asked.encoding, max_length=positions(asked.model), overlong="drop", train_on="assistant")
         texts = replace(asked.encoding, overlong="drop")
         makers = [SampleMaker(asked.template, asked.tokenizer, plan) for plan in (room, texts)]
         found = []
         with inference(asked.model):
-            for row in self._answered(answers):
+            for i, row in enumerate(self._answered(answers)):
                 asked.checkpoint()
                 losses = [self._loss(sample) for sample in makers[row.is_document].samples(row).samples]
                 found.append((sum(loss for loss, _ in losses), sum(count for _, count in losses)))
+                self._unread |= {i} if not found[-1][1] else set()
         return found
 
     def _answered(self, answers: Sequence[str] | None) -> Iterator[Conversation]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from graftlm.contracts.conversation import Conversation
-from graftlm.contracts.errors import RunError
+from graftlm.contracts.errors import Interrupted, RunError
 from graftlm.contracts.plan import Evaluation, Plan
 from graftlm.contracts.specs import Evaluator
 from graftlm.data.rows import read_row
+from graftlm.data.samples import sample_file
 from graftlm_registry.plugins import registry
 
 from .asking import Asked, Asking
@@ -21,20 +23,46 @@ LONGEST_TAUGHT = 80
 """Characters of an answer that counts as one that is taught: a class, a word, a phrase."""
 
 
-def evaluate(plan: Plan, run: Path, asked: Asked, moment: Moment, progress: Callable[[str], None]) -> list[Measured]:
-    """Every evaluation by its evaluators; the samples are kept in ``RUN/samples``."""
+def evaluate(
+    plan: Plan,
+    run: Path,
+    asked: Asked,
+    moment: Moment,
+    progress: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> list[Measured]:
+    """Every evaluation by its evaluators; the samples are kept in ``RUN/samples``. An evaluator that fails is left out
+    with a warning: what was trained is worth more than a score.
+    """
     found: list[Measured] = []
+    taught = cache(lambda: taught_answers(run, plan.data.replayed))
     for evaluation in plan.evaluations:
         path = Path(evaluation.path) if evaluation.path else run / "data" / "test.jsonl"
-        asking = Asking(asked, _rows(evaluation, path), taught=lambda: taught_answers(run))
+        asking = Asking(asked, _rows(evaluation, path), taught=taught)
         for name in evaluators_of(plan, evaluation):
             progress(f"{evaluation.name} {moment}")
-            measured = measure(evaluation, registry().get(Evaluator, name), asking)
+            try:
+                measured = measure(evaluation, registry().get(Evaluator, name), asking)
+            except Interrupted:
+                raise
+            except Exception as error:  # noqa: BLE001 - a stranger's may raise anything
+                warn(f"{evaluation.name} is not scored by {name} ({moment} training): {error}")
+                continue
             folder = run / "samples"
             folder.mkdir(exist_ok=True)
-            measured.write(folder / f"{evaluation.role}.{evaluation.name}.{name}.{moment}.jsonl")
+            measured.write(folder / sample_file(evaluation.role, evaluation.name, name, moment))
             found.append(measured)
+        if unfit := asking.unfit():
+            warn(unfit_said(unfit, evaluation.rows, evaluation.name))
     return found
+
+
+def unfit_said(count: int, rows: int, name: str) -> str:
+    """A sentence on rows that the model has no positions for."""
+    return (
+        f"{count} of {rows} rows of {name} do not fit the model's positions: they count as wrong, and in no loss "
+        "(shorten them, or give --context-length)"
+    )
 
 
 def evaluators_of(plan: Plan, evaluation: Evaluation) -> tuple[str, ...]:
@@ -44,7 +72,7 @@ def evaluators_of(plan: Plan, evaluation: Evaluation) -> tuple[str, ...]:
 
 def measure(evaluation: Evaluation, spec: Evaluator, asking: Asking) -> Measured:
     result = resolve_target(spec.target)(asking)
-    return Measured(evaluation.name, evaluation.role, spec, result, evaluation.rows)
+    return Measured(evaluation.name, evaluation.role, spec, result, evaluation.rows).sound()
 
 
 def _rows(evaluation: Evaluation, path: Path) -> Sequence[Conversation]:
@@ -55,8 +83,9 @@ def _rows(evaluation: Evaluation, path: Path) -> Sequence[Conversation]:
     return rows
 
 
-def taught_answers(run: Path) -> frozenset[str]:
-    """Short answers that the run's training rows give more than once."""
+def taught_answers(run: Path, replayed: int = 0) -> frozenset[str]:
+    """Short answers that the run's own training rows give more than once; the ``replayed`` ones come last."""
     with (run / "data" / "train.jsonl").open("rb") as file:
-        answers = Counter(answer for row in map(read_row, file) if (answer := row.answer.strip()))
-    return frozenset(answer for answer, count in answers.items() if count > 1 and len(answer) <= LONGEST_TAUGHT)
+        own = [row.answer.strip() for row in map(read_row, file)]
+    answers = Counter(own[: len(own) - replayed])
+    return frozenset(answer for answer, count in answers.items() if count > 1 and 0 < len(answer) <= LONGEST_TAUGHT)

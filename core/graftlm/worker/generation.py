@@ -19,10 +19,13 @@ BATCH_TOKENS = 32_768
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """``ids`` without the stop token; ``ended``: it came, before the tokens ran out."""
+    """``ids`` without the stop token; ``ended``: it came, before the tokens ran out. ``fits``: the model has positions
+    for the prompt and a token more.
+    """
 
     ids: list[int]
     ended: bool
+    fits: bool = True
 
 
 @contextmanager
@@ -78,7 +81,7 @@ def greedy_batches(
     """
     room = positions(model)
     if too_long := [i for i, prompt in prompts.items() if len(prompt) >= room]:
-        yield {i: Generated([], ended=False) for i in too_long}
+        yield {i: Generated([], ended=False, fits=False) for i in too_long}
     for chosen in _batches({i: len(p) for i, p in prompts.items() if len(p) < room}, max_new_tokens):
         checkpoint()
         width = max(len(prompts[i]) for i in chosen)
@@ -88,7 +91,7 @@ def greedy_batches(
             out = model.generate(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=min(max_new_tokens, room - width),
                 do_sample=False,
                 temperature=None,
                 top_p=None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from graftlm import intervals
+from graftlm.contracts.errors import RunError
 from graftlm.contracts.outcome import Change, Score
 from graftlm.contracts.services import EvaluationResult
 from graftlm.contracts.specs import Evaluator
@@ -46,6 +48,22 @@ class Measured:
             for metric in self.spec.metrics
         ]
 
+    def sound(self) -> Measured:
+        """Itself; ``RunError`` where the evaluator returned something else than it declares."""
+        result, who = self.result, f"evaluator {self.spec.name} on {self.evaluation}"
+        if len(result.samples) != self.rows:
+            raise RunError(f"{who}: it returned {len(result.samples)} samples for {self.rows} rows")
+        for name, values in result.each.items():
+            if len(values) != self.rows:
+                raise RunError(f"{who}: it returned {len(values)} numbers of {name} for {self.rows} rows")
+            for row, value in enumerate(values):
+                if not math.isfinite(value):
+                    raise RunError(f"{who}: {name} of row {row + 1} is {value}, and must be a finite number")
+        for metric in self.spec.metrics:
+            if not math.isfinite(result.values.get(metric.name, math.nan)):
+                raise RunError(f"{who}: it returned no finite number for {metric.name}")
+        return self
+
     def write(self, path: Path) -> None:
         """One line of JSON a row: what the evaluator says of it, and its numbers in ``each``."""
         with path.open("w", encoding="utf-8") as file:
@@ -55,9 +73,13 @@ class Measured:
 
 
 def changes(before: Sequence[Measured], after: Sequence[Measured]) -> list[Change]:
-    """Of every metric, on the same rows: what differs between rows is not in the intervals."""
+    """Of every metric that both moments have, on the same rows: what differs between rows is not in the intervals."""
     found = []
-    for was, now in zip(before, after, strict=True):
+    then = {(was.role, was.evaluation, was.spec.name): was for was in before}
+    for now in after:
+        was = then.get((now.role, now.evaluation, now.spec.name))
+        if was is None:
+            continue
         bounds = _paired(was, now)
         found += [
             Change(
@@ -68,6 +90,7 @@ def changes(before: Sequence[Measured], after: Sequence[Measured]) -> list[Chang
                 n=was.rows,
                 unit=metric.unit,
                 higher_is_better=metric.higher_is_better,
+                evaluator=was.spec.name,
                 **bounds.get(metric.name, {}),
             )
             for metric in was.spec.metrics
@@ -105,13 +128,11 @@ def _less(after: Mapping[str, float], before: Mapping[str, float]) -> Mapping[st
 def _intervals(result: EvaluationResult, rows: int) -> Mapping[str, Mapping[str, Any]]:
     """Fields of a ``Score``, by metric."""
     found: dict[str, Mapping[str, Any]] = {}
-    if not rows:
-        return found
     for name, values in result.each.items():
-        if intervals.is_share(values):
+        if intervals.is_share(values) and rows:
             low, high = intervals.wilson(sum(values), len(values))
             found[name] = {"low": low, "high": high, "interval": "wilson"}
-        else:
+        elif rows > 1:  # one row tells nothing of others
             found[name] = _drawn(intervals.bootstrap_of_mean(values))
-    drawn = intervals.bootstrap(rows, result.over) if result.over else {}
+    drawn = intervals.bootstrap(rows, result.over) if result.over and rows > 1 else {}
     return found | {name: _drawn(bounds) for name, bounds in drawn.items()}

@@ -107,7 +107,7 @@ class _Proving:
             model, self.plan.device, self.template, self.tokenizer, self.plan.encoding,
             self.plan.options.get("evaluator", {}), self.events.checkpoint,
         )  # fmt: skip
-        return evaluate(self.plan, self.files.run, asked, moment, progress)
+        return evaluate(self.plan, self.files.run, asked, moment, progress, self.events.warning)
 
 
 @dataclass(frozen=True, slots=True)

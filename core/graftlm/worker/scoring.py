@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from graftlm.chat_templates.binding import bound, own_template
-from graftlm.contracts.errors import RunError
+from graftlm.contracts.errors import GraftlmError, RunError
 from graftlm.contracts.job import GivenAnswer, ScoreJob, ScoreTask
 from graftlm.contracts.outcome import Score
 from graftlm.contracts.serial import from_json, to_json
 from graftlm.contracts.specs import Evaluator, PromptTemplate
 from graftlm.data.rows import read_row
 from graftlm.encoding.tokenizing import SpanTokenizer
+from graftlm_registry.home import keep as keep_file
 from graftlm_registry.plugins import registry
 
 from .asking import Asked, Asking
+from .evaluation import unfit_said
 from .events import Events
 from .kept import answering_model
 from .measured import Measured
@@ -70,10 +73,12 @@ def _carry_out(task: ScoreTask, job: ScoreJob, asked: Asked, events: Events, don
         scores: list[Score] = []
         for name in task.evaluators:
             spec = registry().get(Evaluator, name)
-            measured = Measured(task.name, "new", spec, resolve_target(spec.target)(asking), task.count)
+            measured = Measured(task.name, "new", spec, resolve_target(spec.target)(asking), task.count).sound()
             measured.write(place / f"{name}.jsonl")
             scores += measured.scores(job.moment)
-    (place / SCORES).write_bytes(to_json(scores))
+    if unfit := asking.unfit():
+        events.warning(unfit_said(unfit, task.count, task.name))
+    keep_file(place / SCORES, to_json(scores))
 
 
 def _kept_answers(path: Path) -> Iterator[GivenAnswer]:
@@ -84,6 +89,7 @@ def _kept_answers(path: Path) -> Iterator[GivenAnswer]:
         if half:
             os.truncate(path, path.stat().st_size - len(half))
         for line in whole:
-            answer = from_json(line, GivenAnswer, str(path))
-            found[answer.row] = answer
+            with suppress(GraftlmError):  # it is asked again
+                answer = from_json(line, GivenAnswer, str(path))
+                found[answer.row] = answer
     yield from found.values()

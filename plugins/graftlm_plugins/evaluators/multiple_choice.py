@@ -32,9 +32,10 @@ def score(context: EvaluationContext) -> EvaluationResult:
             found[choice] = loss
     by_sum = [min(found, key=lambda c: found[c][0]) for found in losses]
     by_mean = [min(found, key=lambda c: found[c][0] / max(1, found[c][1])) for found in losses]
+    read = [all(count for _, count in found.values()) for found in losses]  # one that does not fit was not chosen
     right = {
-        "choice": [given == reference for given, reference in zip(by_sum, references, strict=True)],
-        "choice-by-mean": [given == reference for given, reference in zip(by_mean, references, strict=True)],
+        name: [fits and given == reference for fits, given, reference in zip(read, chosen, references, strict=True)]
+        for name, chosen in (("choice", by_sum), ("choice-by-mean", by_mean))
     }
     samples = tuple(
         {

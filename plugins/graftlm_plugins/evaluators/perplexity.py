@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 def score(context: EvaluationContext) -> EvaluationResult:
     import numpy as np
 
-    from graftlm.api import EvaluationResult
+    from graftlm.api import EvaluationResult, RunError
 
     losses = context.answer_losses()
     summed, tokens = np.array([loss for loss, _ in losses]), np.array([count for _, count in losses])
 
+    if not tokens.any():
+        raise RunError("no row fits the model's positions, so that there is no loss: give shorter ones")
+
     def over(rows: Any) -> dict[str, float]:
-        mean = float(summed[rows].sum()) / max(1, int(tokens[rows].sum()))
+        mean = float(summed[rows].sum()) / max(1, int(tokens[rows].sum()))  # a resample may hold none that fits
         return {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}
 
     samples = tuple({"loss": loss, "tokens": count} for loss, count in losses)

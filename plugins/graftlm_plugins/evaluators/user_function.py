@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -60,6 +61,12 @@ def against(options: Mapping[str, Any]) -> Sequence[str]:
     return () if path.endswith(".py") and Path(path).is_file() else (f"there is no Python file {path}",)
 
 
+def content(options: Mapping[str, Any]) -> str:
+    """The function's file: another one there is another evaluator."""
+    path = Path(str(options.get("function", "")).rpartition(":")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+
+
 @hookimpl
 def graftlm_evaluators() -> Iterable[Evaluator]:
     yield Evaluator(
@@ -69,4 +76,5 @@ def graftlm_evaluators() -> Iterable[Evaluator]:
         target="graftlm_plugins.evaluators.user_function:score",
         options=(Option(name="function", type="str", default="", help="FILE.py:NAME, called with answer, reference"),),
         check=against,
+        fingerprint=content,
     )
