@@ -341,14 +341,20 @@ def retention(forgot: float) -> tuple[Learned, Learned]:
     def around(value: float, half: float) -> Estimate:
         return Estimate(value=value, low=value - half, high=value + half)
 
-    told = {"evaluation": "retention text", "role": "old", "higher_is_better": False, "n": 48}
+    told = {
+        "evaluation": "retention text",
+        "role": "old",
+        "evaluator": "perplexity",
+        "higher_is_better": False,
+        "n": 48,
+    }
     return (
         Learned(
-            evaluator="perplexity", metric="loss", unit="nats per token", before=around(1.11, 0.035), after=around(1.11 + forgot, 0.04),
+            metric="loss", unit="nats per token", before=around(1.11, 0.035), after=around(1.11 + forgot, 0.04),
             change=around(forgot, 0.01 + forgot / 10), **told,  # type: ignore[arg-type]
         ),
         Learned(
-            evaluator="perplexity", metric="perplexity", unit="perplexity", before=around(3.03, 0.1),
+            metric="perplexity", unit="perplexity", before=around(3.03, 0.1),
             after=around(3.03 * math.exp(forgot), 0.1), change=around(3.03 * (math.exp(forgot) - 1), 0.03), **told,  # type: ignore[arg-type]
         ),
     )  # fmt: skip

@@ -157,3 +157,17 @@ def test_forgetting_too_much_is_an_exit_code_and_the_adapter_is_kept(
     assert (found.code, "forgot too much: +" in found.out, "kept as bold@1" in found.out) == (1, True, True)
     told = json.loads(run("train", data, *flags, "--max-forgetting", "100", "--json").out)
     assert (told["adapter"], told["forgot_too_much"]) == ("bold@2", False)
+
+
+def test_a_suite_that_is_trained_on_is_told(home: Path, tmp_path: Path) -> None:
+    suite = catalogue().entry("tiny-falcon").suites["capitals"]
+    data = tmp_path / "capitals.jsonl"
+    data.write_bytes(suite.read_bytes())
+    plan = planned(data, max_steps=1, learning_rate=0.01, name="known", test_split=0.2)
+    events: list[Mapping[str, Any]] = []
+    carry_out(plan, registry(), events.append, start=start_in_process)
+    (said,) = [event["message"] for event in events if event["event"] == "warning"]
+    assert (
+        said
+        == f"{plan.data.splits[0].rows} rows of capitals are trained on: what that suite says of forgetting is little"
+    )

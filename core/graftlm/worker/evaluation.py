@@ -13,6 +13,7 @@ from graftlm.contracts.plan import Evaluation, Plan
 from graftlm.contracts.specs import Evaluator
 from graftlm.data.rows import read_row
 from graftlm.data.samples import sample_file
+from graftlm.data.splitting import fingerprint
 from graftlm_registry.plugins import registry
 
 from .asking import Asked, Asking
@@ -35,6 +36,9 @@ def evaluate(
     with a warning: what was trained is worth more than a score.
     """
     found: list[Measured] = []
+    if moment == "before":
+        for name, count in trained_on(plan, run).items():
+            warn(f"{count} rows of {name} are trained on: what that suite says of forgetting is little")
     taught = cache(lambda: taught_answers(run, plan.data.replayed))
     for evaluation in plan.evaluations:
         path = Path(evaluation.path) if evaluation.path else run / "data" / "test.jsonl"
@@ -81,6 +85,21 @@ def _rows(evaluation: Evaluation, path: Path) -> Sequence[Conversation]:
     if len(rows) != evaluation.rows:
         raise RunError(f"{path} has {len(rows)} rows, and the plan says {evaluation.rows}")
     return rows
+
+
+def trained_on(plan: Plan, run: Path) -> Counter[str]:
+    """How many questions of each old skill stand among the training rows."""
+    asked = {
+        fingerprint(row): evaluation.name
+        for evaluation in plan.evaluations
+        if evaluation.role == "old"
+        for row in _rows(evaluation, Path(evaluation.path))
+    }
+    if not asked:
+        return Counter()
+    with (run / "data" / "train.jsonl").open("rb") as file:
+        trained = {place for place in (fingerprint(read_row(line)) for line in file) if place in asked}
+    return Counter(asked[place] for place in trained)
 
 
 def taught_answers(run: Path, replayed: int = 0) -> frozenset[str]:
