@@ -14,7 +14,7 @@ from graftlm.judging.advice.evidence import Cost, Evidence
 from graftlm.judging.advice.faults import FEWEST_ROWS, ceiling, faults
 from graftlm.judging.advice.knowledge import Association, Knowledge
 from graftlm.judging.advice.material import material
-from graftlm.judging.advice.paired import difference
+from graftlm.judging.advice.paired import better
 from graftlm.judging.advice.reasons import gains
 from graftlm.judging.advice.variants import Tried, Variant
 from graftlm.judging.advice.verdict import recommend
@@ -223,32 +223,46 @@ def test_faults_stand_before_tuning_and_not_before_prompting() -> None:
     assert "too dear" in recommend(dear).reasons[-1]
 
 
-def test_a_paired_difference() -> None:
-    before, after = [0.0] * 50 + [1.0] * 50, [0.0] * 30 + [1.0] * 70
-    gap = difference(before, after, 0.2)
-    assert gap.better
-    assert not gap.worse
-    assert gap.low is not None
-    assert 0.1 < gap.low < 0.2 < (gap.high or 0) < 0.3
-    assert difference(after, before, -0.2).worse
-    assert difference(after, before, -0.2, higher_is_better=False).better
-    assert difference(before, after, 0.2) == gap  # seeded
-
-
-def test_no_change_in_any_row_is_no_proof_of_none() -> None:
-    gap = difference([0.0] * 30, [0.0] * 30, 0.0)
-    assert gap.low is not None
-    assert gap.low < -0.05 < 0.05 < (gap.high or 0)
-    assert difference([0.0] * 30, [1.0] * 30, 1.0).better
-
-
-@pytest.mark.parametrize(("before", "after"), [([], []), ([1.0], [0.0]), ([1.0, 0.0], [1.0])])
-def test_a_difference_without_an_interval(before: list[float], after: list[float]) -> None:
-    gap = difference(before, after, 0.3)
-    assert (gap.low, gap.better, gap.worse) == (None, False, False)
-
-
 def test_gains_over_the_bare_question() -> None:
     found = gains((tried(BARE, 10), tried(shots(2), 60), Tried(variant=shots(4), why_not="does not fit")))
     assert list(found) == ["few-shot random 2"]
-    assert found["few-shot random 2"].better
+    assert better(found["few-shot random 2"])
+
+
+NOTHING_CUT = "no answer had the marker 'Answer:', so nothing was cut out"
+
+
+def unmarked(right: int) -> Tried:
+    return replace(tried(COT, right, extra=60), unmarked=True, note=NOTHING_CUT)
+
+
+@pytest.mark.parametrize(
+    ("knowledge", "poor", "action"),
+    [(INFERABLE, False, "fine-tune"), (KNOWLEDGE, False, "retrieve"), (INFERABLE, True, "collect")],
+)
+def test_a_chain_that_nothing_was_cut_out_of_says_nothing_against_prompting(
+    knowledge: Knowledge, poor: bool, action: str
+) -> None:
+    some = evidence(tried(BARE, 20), tried(shots(2), 22, extra=40), unmarked(0), knowledge=knowledge)
+    if poor:
+        some = replace(some, faults=faults(material(QUESTIONS[:3], HELD, 10), 0.9))
+    found = recommend(some)
+    assert (found.action, found.sure) == (action, False)
+    assert f"thinking step by step was not judged: {NOTHING_CUT}" in found.reasons[-1]
+    assert "--cot-prompt" in found.reasons[-1]
+    words = " ".join((found.headline, *found.reasons))
+    assert "no prompt reaches" not in words
+    assert "no prompt is good enough" not in words
+    marked = recommend(replace(some, tried=(*some.tried[:2], tried(COT, 0, extra=60))))
+    assert (marked.action, marked.sure) == (action, True)
+    assert "was not judged" not in " ".join(marked.reasons)
+
+
+def test_a_chain_without_a_marker_may_still_be_good() -> None:
+    found = recommend(evidence(tried(BARE, 20), unmarked(99)))
+    assert (found.action, found.sure, found.prompt) == ("prompt", True, "chain-of-thought")
+    assert "was not judged" not in " ".join(found.reasons)
+
+
+def test_a_chain_that_was_not_judged_gains_and_loses_nothing() -> None:
+    assert list(gains((tried(BARE, 50), tried(shots(2), 60), unmarked(0)))) == ["few-shot random 2"]

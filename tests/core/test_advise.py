@@ -120,6 +120,10 @@ def rows_of(prompt: Mapping[str, Any]) -> list[dict[str, Any]]:
     return lines(Path(prompt["folder"]) / "rows.jsonl")
 
 
+def cut(prompt: Mapping[str, Any]) -> int:
+    return sum(not answer["ended"] for answer in lines(Path(prompt["folder"]) / "answers.jsonl"))
+
+
 def traced(prompt: Mapping[str, Any]) -> None:
     """Every figure follows from the files in its folder."""
     folder = Path(prompt["folder"])
@@ -153,10 +157,21 @@ def test_thinking_step_by_step(run: Run, workers: list[str], tmp_path: Path) -> 
     )
     thought = prompts["chain-of-thought"]["answer_tokens"] - prompts["zero-shot"]["answer_tokens"]
     assert prompts["chain-of-thought"]["extra_tokens"] > thought > 5  # thoughts are paid for
-    other = asked(run, data, "--model", "tiny-mistral", "--shots", "1", "--cot-prompt", "Now.", "--cot-tokens", "3")
+    assert (prompts["chain-of-thought"]["unmarked"], prompts["chain-of-thought"]["note"]) == (False, "")
+    flags = (data, "--model", "tiny-mistral", "--shots", "1", "--cot-prompt", "Now.", "--cot-tokens", "3")
+    other = asked(run, *flags)
     cot = other["models"][0]["prompts"][-1]
     assert cot["scores"][0]["value"] < 0.5
     assert all(row["messages"][0]["content"].startswith("Now. What is") for row in rows_of(cot))
+    assert cot["unmarked"]
+    assert cot["note"] == (
+        "no answer had the marker 'Answer:', so nothing was cut out; "
+        f"{cut(cot)} of 20 answers ran out of tokens (--cot-tokens gives more)"
+    )
+    assert "chain-of-thought" not in other["models"][0]["gains_over_zero_shot"]
+    text = " ".join(run("advise", *flags).out.split())
+    assert "thinking step by step: no answer had the marker 'Answer:', so nothing was cut out" in text
+    assert "Thinking step by step was not judged" in text
 
 
 def test_knowledge_on_two_models_and_an_adapter(run: Run, workers: list[str], tmp_path: Path) -> None:

@@ -198,3 +198,67 @@ def test_test_rows_are_neither_opened_nor_asked(
     assert (told["pool"]["in_data"], splits) == (1, ["validation"])
     for path in Path(told["gap"]["folder"]).iterdir():
         assert "secret" not in path.read_text()
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+def test_line_ends_within_prompts_and_answers(run: Run, write_rows: Write, end: str) -> None:
+    """They end no line of a per-sample file, nor of the rows that are kept."""
+    rows = [{"instruction": f"Say {i}{end}twice.", "output": f"{i}{end}{i}"} for i in range(8)]
+    flags = ("--val-data", write_rows("held.jsonl", rows[:4]), "--test-split", "0")
+    train, pool = write_rows("train.jsonl", unknown_to_it(9)), write_rows("pool.jsonl", rows[4:])
+    told = json.loads(run("gap", train, *flags, *MODEL, "--pool", pool, "--json").out)
+    assert [row["wanted"] for row in told["gap"]["rows"]] == [f"{i}{end}{i}" for i in range(4)]
+    assert told["gap"]["every"]["wrong"] == len(told["suggested"]) == 4
+
+
+def too_long(count: int) -> list[dict[str, str]]:
+    return [{"instruction": f"{i} {'zebra ' * 1200}", "output": "red"} for i in range(count)]
+
+
+def test_prompts_that_do_not_fit_are_no_reason_to_collect(run: Run, write_rows: Write) -> None:
+    """Rows of the pool are ranked by what the model was asked."""
+    train = write_rows("train.jsonl", unknown_to_it(40)[20:])
+    held = write_rows("held.jsonl", [*known_to_the_model("first-letter", 6), *unknown_to_it(4), *too_long(3)])
+    pool = write_rows("pool.jsonl", [*too_long(9)[3:], *unknown_to_it(60)[40:]])
+    flags = (train, "--val-data", held, "--test-split", "0", *MODEL, "--pool", pool, "--suggest", "6")
+    told = json.loads(run("gap", *flags, "--json").out)
+    kinds = {row["row"]: row["kind"] for row in told["gap"]["rows"]}
+    assert list(kinds.values()).count("too-long") == 3
+    assert {row["kind"] for row in told["gap"]["rows"] if len(row["prompt"]) > 2000} == {"too-long"}
+    places = {row["source"]: row["row"] for row in told["gap"]["rows"]}
+    assert {kinds[places[row["like"]]] == "too-long" for row in told["suggested"]} == {False}
+    assert sum(row["prompt"].startswith("Name the colour") for row in told["suggested"]) >= 5
+    text = " ".join(run("gap", *flags).out.split())
+    assert "3 of the 13 rows are too long: their prompts do not fit the model's positions" in text
+    assert "look at the template" not in text
+
+
+def test_where_every_failure_is_too_long_no_rows_would_help(run: Run, write_rows: Write) -> None:
+    train = write_rows("train.jsonl", unknown_to_it(9))
+    held = write_rows("held.jsonl", [*known_to_the_model("first-letter", 6), *too_long(2)])
+    pool = write_rows("pool.jsonl", unknown_to_it(60)[40:])
+    said = run("gap", train, "--val-data", held, "--test-split", "0", *MODEL, "--pool", pool)
+    assert said.code == 2
+    assert "the 2 wrong rows are too long for the model: no rows could address that" in said.err
+
+
+def test_rows_that_are_added_to_a_file_that_is_split_may_not_be_trained_on(
+    run: Run, data: tuple[str | Path, ...], write_rows: Write
+) -> None:
+    one = write_rows("one.jsonl", unknown_to_it(60))
+    pool = write_rows("pool.jsonl", unknown_to_it(90)[60:])
+    shared = run("gap", one, *MODEL, "--limit", "4", "--pool", pool)
+    words = " ".join(shared.out.split())
+    assert (
+        "a share of one.jsonl is kept for validation and test, by a hash: rows that are added to it may land" in words
+    )
+    assert "graftlm data split" in words
+    half = run("gap", one, "--val-data", write_rows("held.jsonl", unknown_to_it(99)[95:]), *MODEL, "--pool", pool)
+    assert "a share of one.jsonl is kept for test, by a hash" in " ".join(half.out.split())
+    own = run("gap", *data, *MODEL, "--pool", pool)
+    assert own.code == 0
+    assert "by a hash" not in own.out
+    out = pool.with_name("best.jsonl")
+    assert "next: add them to the training rows" in run("gap", *data, *MODEL, "--pool", pool, "--out", out).out
+    told = json.loads(run("gap", one, *MODEL, "--limit", "4", "--pool", pool, "--json").out)
+    assert "by a hash" in told["next"]

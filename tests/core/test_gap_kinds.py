@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from graftlm.judging.gaps.expected import classes_among, expected, fits, shape_of
+from graftlm.judging.gaps.expected import classes_among, expected, has_shape, shape_of
 from graftlm.judging.gaps.kinds import KINDS, MEANINGS, REFUSALS, error_kind, refuses
 from graftlm.judging.gaps.words import bare, goes_on, script
 
@@ -66,6 +66,12 @@ def test_kinds_of_answers_that_should_name_a_class(said: str, ended: bool, wante
 )
 def test_kinds_of_free_answers(references: tuple[str, ...], said: str, kind: str) -> None:
     assert error_kind(said, True, references[0], expected(references, ())) == kind
+
+
+def test_a_prompt_that_does_not_fit_is_a_kind_of_its_own() -> None:
+    """Nothing was asked, so nothing is known of the model."""
+    assert error_kind("", False, "law", CLASSES, fits=False) == "too-long"
+    assert KINDS[0] == "too-long"
 
 
 @given(st.text(max_size=60), st.booleans(), st.sampled_from(LABELS))
@@ -137,8 +143,8 @@ def test_names_that_differ_by_punctuation_alone_are_not_mixed_up() -> None:
 
 @given(st.recursive(st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=5))
 def test_json_is_an_object_or_a_list(value: object) -> None:
-    assert fits(json.dumps({"x": value}), "json")
-    assert fits(json.dumps(value), "json") == isinstance(value, list)
+    assert has_shape(json.dumps({"x": value}), "json")
+    assert has_shape(json.dumps(value), "json") == isinstance(value, list)
 
 
 @given(st.text(string.ascii_lowercase + "Äéß0123456789 -:", max_size=30))

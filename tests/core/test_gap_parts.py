@@ -163,3 +163,18 @@ def test_few_rows_are_called_few() -> None:
     assert "Every row is wrong" in told([row(i, wrong=True) for i in range(5)])
     small = [row(i, wrong=i % 8 < 2, label=f"c{i % 8}", kind="wrong-label") for i in range(56)]
     assert "Each has few rows (the smallest 7): which of them is worst is not sure." in told(small)
+
+
+def test_prompts_that_do_not_fit_are_told_apart_from_what_the_model_says() -> None:
+    long = [row(i, wrong=True, kind="too-long", tokens=900) for i in range(6)]
+    right = [row(i) for i in range(50)]
+    text = told([*long, *(row(9, wrong=True, kind="refuses") for _ in range(4)), *right])
+    first, second, *_ = text.splitlines()
+    assert first.startswith("6 of the 60 rows are too long: their prompts do not fit the model's positions")
+    assert "--context-length" in first
+    assert second.startswith("Most of the other failures are 'refuses' (begins like a refusal): 4 of 4.")
+    alone = told([*long, *right])
+    assert "other failures" not in alone
+    assert "template" not in alone
+    one = told([long[0], *right])
+    assert one.startswith("1 of the 51 rows is too long: its prompt does not fit the model's positions")

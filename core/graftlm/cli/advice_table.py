@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from graftlm.contracts.outcome import Change
 from graftlm.judging.advice.advising import AdapterAdvice, Advice, ModelAdvice
-from graftlm.judging.advice.paired import Difference
+from graftlm.judging.advice.paired import better
 from graftlm.judging.advice.reasons import gains, interval
 from graftlm.judging.advice.variants import Tried
 from graftlm.judging.advice.wording import counted, described, scored, shown
@@ -32,6 +33,7 @@ def advice_text(advice: Advice) -> str:
     parts = [_rows(advice)]
     for found in advice.models:
         parts += ["", click.style(found.subject.name, bold=True), _table(advice, found)]
+        parts += list(_notes(found.evidence.tried))
         curve = _curves(found.evidence.tried)
         parts += ["", curve] if curve else []
         parts += ["", *_recommended(found)]
@@ -49,7 +51,7 @@ def _rows(advice: Advice) -> str:
     )  # fmt: skip
     classes = f", which answer with {len(rows.classes)} classes" if len(rows.classes) > 1 else ""
     text = f"Asked: {asked}. Examples: from {counted(len(rows.train), 'training row')}{classes}. "
-    text += f"Score: {advice.metric.name}, with its 95% interval. Test rows are not read."
+    text += f"Score: {advice.metric.name}, with its 95% interval. Test rows are not asked."
     if rows.leaked:
         text += (
             f" {rows.leaked} of the rows asked {'is' if rows.leaked == 1 else 'are'} trained on too: what a tuning "
@@ -61,6 +63,13 @@ def _rows(advice: Advice) -> str:
 def _table(advice: Advice, found: ModelAdvice) -> str:
     lines = [_line(tried, found) for tried in found.evidence.tried]
     return table(lines, ("prompt", advice.metric.name, "prompt tokens", "extra a call", "answers"))
+
+
+def _notes(tried: Sequence[Tried]) -> Iterator[str]:
+    """What has to be known of scores; the same words once."""
+    for note in dict.fromkeys(one.note for one in tried if one.note):
+        of = ", ".join(described(one.variant) for one in tried if one.note == note)
+        yield _filled(f"{of}: {note}")
 
 
 def _line(tried: Tried, found: ModelAdvice) -> tuple[str, ...]:
@@ -127,21 +136,22 @@ def _best(advice: Advice) -> Iterator[str]:
     best = next(found for found in advice.models if found.subject.name == advice.best)
     top = best.evidence.best
     told = f"{advice.best} with {described(top.variant)} scores {scored(top.score)}"
-    shown_best = any(gap.better for _, gap in advice.gaps)
+    shown_best = any(better(gap) for _, gap in advice.gaps)
     yield _filled(f"The best model: {told}." if shown_best else f"No model is shown to be better. The highest: {told}.")
     for name, gap in advice.gaps:
-        verdict = f"better than {name}" if gap.better else f"no difference to {name} shown"
+        verdict = f"better than {name}" if better(gap) else f"no difference to {name} shown"
         yield f"  - {verdict} ({interval(gap, top)})"
 
 
 def _tuned(found: AdapterAdvice) -> Iterator[str]:
     verdict = (
-        "Tuning beat the best prompt" if found.gain.better
+        "Tuning beat the best prompt" if better(found.gain)
         else "Tuning is worse than the best prompt" if found.gain.worse
         else "No difference between tuning and the best prompt is shown"
     )  # fmt: skip
     yield click.style(f"{verdict}.", bold=True)
-    saved = found.best.prompt_tokens - found.tried.prompt_tokens
+    taken, before = (one.prompt_tokens + one.answer_tokens for one in (found.tried, found.best))
+    saved = before - taken
     text = (
         f"{found.subject.name}, asked bare: {scored(found.tried.score)} (answers: {_key(found.tried.folder)}). Best "
         f"prompt of {found.model}, {described(found.best.variant)}: {scored(found.best.score)}. The adapter's gain: "
@@ -149,6 +159,8 @@ def _tuned(found: AdapterAdvice) -> Iterator[str]:
     )
     text += f"; it takes {saved:,.0f} tokens fewer a call." if saved >= 0.5 else "."
     yield _filled(text)
+    for doubt in found.unjudged:
+        yield _filled(_sentence(doubt))
     if found.other_data:
         yield _filled(
             "It was trained on other rows than these training rows: if it has seen rows that were asked here, its "
@@ -215,6 +227,8 @@ def _tried_json(tried: Tried) -> Mapping[str, Any]:
         "longest_prompt": tried.longest,
         "folder": None if tried.folder is None else str(tried.folder),
         "why_not": tried.why_not,
+        "unmarked": tried.unmarked,
+        "note": tried.note,
     }
 
 
@@ -226,8 +240,9 @@ def _adapter_json(found: AdapterAdvice) -> Mapping[str, Any]:
         "best_prompt": found.best.variant.name,
         "gain": _difference(found.gain),
         "other_data": found.other_data,
+        "unjudged": found.unjudged,
     }
 
 
-def _difference(gap: Difference) -> Mapping[str, Any]:
-    return {**asdict(gap), "better": gap.better, "worse": gap.worse}
+def _difference(gap: Change) -> Mapping[str, Any]:
+    return {**asdict(gap), "better": better(gap), "worse": gap.worse}

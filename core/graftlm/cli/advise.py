@@ -15,9 +15,18 @@ from .judging_options import judged_config, judging_options
 @click.option("--limit", default=200, show_default=True, metavar="N", help="Validation rows that are asked, at most.")
 @click.option("--shots", metavar="K,K", help="Numbers of examples.  [default: 1,2,4,8,16,32, as far as they fit]")
 @click.option(
-    "--cot-prompt", metavar="TEXT", help="Put before a question for a chain of thought.  [Think step by step.]"
+    "--cot-prompt",
+    metavar="TEXT",
+    help="Put before a question for a chain of thought. What is said behind the last 'Answer:' counts, so ask for that "
+    "line.  [default: Think step by step, and end with a line 'Answer: …' …]",
 )
-@click.option("--cot-tokens", type=int, metavar="N", help="Room for thoughts.  [default: 64 + 4 longest answers]")
+@click.option(
+    "--cot-tokens",
+    type=int,
+    metavar="N",
+    help="Room for thoughts.  [default: 64 + 4 longest answers; where the model is not built in, at least 256, and "
+    "2,048 in a thinking mode, as far as it has the positions]",
+)
 @click.option("--good-enough", type=float, metavar="X", help="The score that is wanted.  [default: 0.9 of a share]")
 @click.option("--calls", type=int, metavar="N", help="How often it will be asked: may make examples too dear.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
@@ -37,7 +46,7 @@ def advise(
 ) -> None:
     """Try what prompting gives on DATA, and say what to do.
 
-    Validation rows are asked bare, with examples from the training rows, and step by step; test rows are not touched.
+    Validation rows are asked bare, with examples from the training rows, and step by step; test rows are not asked.
     The answer is one of four: prompting is enough; fine-tune; collect better data first; this is knowledge, so look it
     up. With --adapter, it says too whether tuning beat the best prompt.
 
@@ -47,7 +56,7 @@ def advise(
     """
     from graftlm.contracts.errors import Interrupted
     from graftlm.judging.advice.advising import Wanted, advise
-    from graftlm.judging.advice.asking import COT, Ways
+    from graftlm.judging.advice.asking import Ways
     from graftlm_registry.plugins import registry
 
     from .advice_table import advice_json, advice_text
@@ -55,7 +64,7 @@ def advise(
 
     for name, value in (("--limit", limit), ("--cot-tokens", cot_tokens), ("--calls", calls)):
         _at_least_one(name, value)
-    words = COT if cot_prompt is None else _spaced(cot_prompt)
+    words = "" if cot_prompt is None else _spaced(cot_prompt)
     ways = Ways(counts=_counts(shots), cot_prompt=words, cot_tokens=cot_tokens or 0)
     wanted = Wanted(limit=limit, ways=ways, good_enough=good_enough, calls=calls)
     config = judged_config(data, flags, assignments)

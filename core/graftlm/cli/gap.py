@@ -53,7 +53,7 @@ def gap(
     from graftlm.running.stopping import interrupted
     from graftlm_registry.plugins import registry
 
-    from .gap_report import gap_text, suggestion_text
+    from .gap_report import gap_text, next_text, suggestion_text
     from .judging_options import judged_config
     from .progress import Progress
 
@@ -78,20 +78,22 @@ def gap(
         click.echo(gap_text(measured, examples))
     found: tuple[Suggested, ...] = ()
     if offered is not None:
-        from graftlm.judging.gaps.pool import suggested, write_suggested
+        from graftlm.judging.gaps.pool import drawn_splits, suggested, write_suggested
 
+        drawn = drawn_splits(subject.plan)
         inputs, reading, candidates = offered
         found = suggested(measured, candidates, suggest)
         if out is not None:
             write_suggested(inputs, reading, found, out)
         if not as_json:
-            click.echo("\n" + suggestion_text(measured, candidates, found, out))
+            click.echo("\n" + suggestion_text(measured, candidates, found, out, drawn))
     if as_json:
         said = {"gap": to_builtins(measured)}
         if offered is not None:
             said["pool"] = _without_candidates(offered[2])
             said["suggested"] = to_builtins(found)
             said["out"] = str(out) if out else None
+            said["next"] = next_text(measured.data, drawn)
         click.echo(json.dumps(said))
 
 

@@ -103,7 +103,9 @@ def example(row: AnsweredRow) -> list[str]:
     ]
 
 
-def suggestion_text(gap: Gap, pool: Pool, found: Sequence[Suggested], out: Path | None) -> str:
+def suggestion_text(gap: Gap, pool: Pool, found: Sequence[Suggested], out: Path | None, drawn: Sequence[str]) -> str:
+    """``drawn`` as in ``next_text``."""
+    advice = _filled(f"next: {next_text(gap.data, drawn)}")
     left_out = [
         f"{count} {what}"
         for count, what in ((pool.in_data, "that DATA asks already"), (pool.repeated, "that stand there twice"))
@@ -115,13 +117,26 @@ def suggestion_text(gap: Gap, pool: Pool, found: Sequence[Suggested], out: Path 
         lines.append(_filled(f"by class: {_by_class(found)}"))
     if out is not None:
         lines.append(f"written to {visible(str(out))}; its first rows are what a smaller choice would be")
-        return "\n".join([*lines, "next: add them to the training rows, train again, and ask 'gap' again"])
+        return "\n".join([*lines, advice])
     rows = [
         (f"{row.need:.2f}", _short(row.wanted, 24), _short(Path(row.source).name, 40), _short(row.prompt, ANSWER))
         for row in found[:SUGGESTED]
     ]
     lines += ["", table(rows, ("need", "answer", "row", "prompt"))]
-    return "\n".join([*lines, "", f"--out FILE writes all {len(found)}"])
+    return "\n".join([*lines, "", f"--out FILE writes all {len(found)}", advice])
+
+
+def next_text(data: str, drawn: Sequence[str]) -> str:
+    """What is to be done with rows that were chosen. ``drawn`` splits are shares of the training file."""
+    add = "add them to the training rows, train again, and ask 'gap' again"
+    if not drawn:
+        return add
+    name = Path(data).name
+    return (
+        f"{add}. But a share of {name} is kept for {' and '.join(drawn)}, by a hash: rows that are added to it may "
+        "land there. 'graftlm data split DATA --out FOLDER', with the same shares, gives files: add them to "
+        "FOLDER/train.jsonl, and train on FOLDER"
+    )
 
 
 def _by_class(found: Sequence[Suggested]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +19,8 @@ from graftlm.encoding.tokenizing import IGNORED, Encoded, SpanTokenizer
 
 from .generation import greedy_batches, inference, positions, stop_ids
 
+EMPHASIS = " \t\n*_`"
+"""What a model may put around its answer."""
 Keep = Callable[[Sequence[GivenAnswer]], None]
 
 
@@ -122,7 +125,18 @@ class Asking:
 
     def _said(self, text: str) -> str:
         said = self._asked.template.said(text) if self._thinking else text
-        return said.rpartition(self._marker)[2].strip() if self._marker else said
+        if not self._marker:
+            return said
+        parts = re.split(re.escape(self._marker), said, flags=re.IGNORECASE)
+        if len(parts) == 1:
+            return said
+        answer = parts[-1].strip(EMPHASIS)  # as in **Answer:** law
+        return answer if self._of_lines else answer.partition("\n")[0].strip(EMPHASIS)
+
+    @cached_property
+    def _of_lines(self) -> bool:
+        """Whether a right answer has several lines."""
+        return any("\n" in reference for reference in self.references())
 
     def unfit(self) -> int:
         """Rows that the model has no positions for, as far as they were asked or read."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.errors import UsageError
+from graftlm.contracts.outcome import Change
 from graftlm.contracts.specs import Evaluator, Metric
 from graftlm.running.worker_process import OnEvent, StartWorker
 from graftlm_registry.adapters import open_store
@@ -18,9 +19,9 @@ from .evidence import Cost, Evidence
 from .faults import faults
 from .knowledge import Knowledge, knowledge
 from .material import Material, material
-from .paired import Difference
+from .paired import gain
 from .prompts import prompts_of
-from .reasons import gain
+from .reasons import unjudged
 from .variants import Tried
 from .verdict import Recommendation, recommend
 
@@ -54,15 +55,17 @@ class ModelAdvice:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterAdvice:
     """An adapter's ``tried`` against the best prompt of ``model``; ``gain`` is the adapter's. ``other_data``: it was
-    trained on other rows than the data has for training, and may have seen some that it is asked here.
+    trained on other rows than the data has for training, and may have seen some that it is asked here. ``unjudged``
+    says which prompts of the model it may not have beaten.
     """
 
     subject: Subject
     tried: Tried
     model: str
     best: Tried
-    gain: Difference
+    gain: Change
     other_data: bool
+    unjudged: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class Advice:
     models: tuple[ModelAdvice, ...]
     adapters: tuple[AdapterAdvice, ...]
     best: str
-    gaps: tuple[tuple[str, Difference], ...]
+    gaps: tuple[tuple[str, Change], ...]
 
 
 def advise(
@@ -112,7 +115,7 @@ def advise(
         say(f"asking {subject.name} {len(rows.asked)} validation rows with every prompt that fits …")
         tried = try_prompts(subject, rows, wanted.ways, registry, on_event, start)
         if not any(one.scores for one in tried):
-            raise UsageError(f"{subject.name}: no prompt fits: the bare question {tried[0].why_not}")
+            raise UsageError(f"{subject.name}: no prompt fits: {_unfit(tried[0], rows)}")
         exact = all(value in (0, 1) for one in tried for value in one.each) and any(one.each for one in tried)
         evidence = Evidence(
             tried=tried,
@@ -129,7 +132,7 @@ def advise(
         say(f"asking {subject.name} the same rows …")
         tried_bare = try_bare(subject, rows, registry, on_event, start)
         if not tried_bare.scores:
-            raise UsageError(f"{subject.name}: the bare question {tried_bare.why_not}")
+            raise UsageError(f"{subject.name}: {_unfit(tried_bare, rows)}")
         advised.append(_against(subject, tried_bare, found))
     best = _best(found)
     return Advice(
@@ -154,6 +157,14 @@ def _good_enough(said: float | None, metric: Metric, evaluator: str) -> float:
     raise UsageError(
         f"'{evaluator}' gives {metric.name}, of which nobody can know what is good enough: say it with "
         "--good-enough X, or choose an --evaluator that counts right answers"
+    )
+
+
+def _unfit(bare: Tried, rows: Material) -> str:
+    """Why the bare questions cannot be asked, and which of them is the longest."""
+    return (
+        f"the bare question of {rows.asked[bare.longest_row].source} takes {bare.longest:,} tokens, and with an answer "
+        f"it {bare.why_not}: shorten it, leave the row out, or give a model or a --context-length with more room"
     )
 
 
@@ -185,4 +196,5 @@ def _against(subject: Subject, tried: Tried, found: Sequence[ModelAdvice]) -> Ad
         best=own.evidence.best,
         gain=gain(own.evidence.best, tried),
         other_data=digest not in subject.record.data_digest.split("+"),
+        unjudged=tuple(unjudged(own.evidence)),
     )

@@ -4,34 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from graftlm.contracts.conversation import Conversation
+from graftlm.contracts.job import GivenAnswer
 from graftlm.contracts.specs import PromptTemplate
+from graftlm.data.samples import row_values
 from graftlm.running.worker_process import OnEvent, StartWorker
 from graftlm_registry.plugins import Registry
 
-from ..scoring import Scored, Task, score
+from ..scoring import THOUGHTS, Scored, Task, score
 from ..subjects import Subject
 from .material import Material
 from .prompts import Prompts, prompts_of
 from .shots import Shots, shown_before, told_before
 from .variants import COUNTS, Tried, Variant, few_shot
 
-COT = "Think step by step. "
 MARKER = "Answer:"
-COT_ROOM = (4, 64)
+"""Behind its last occurrence in a chain of thought stands the answer proper."""
+COT = f"Think step by step, and end with a line '{MARKER} …' that holds the answer alone.\n\n"
+COT_BUILT_IN = "Think step by step. "
+"""The built-in models were taught these words, and write the marker by themselves."""
+BUILT_IN = "built-in"
+LEAST_ROOM = (4, 64)
 """Tokens for thinking aloud: so many times the longest right answer, and so many more."""
+CHAIN = 256
+"""Tokens that a model which is not built in has for a chain of thought at least, where it has the positions."""
+
+
+class Room(NamedTuple):
+    """Tokens of an answer: no fewer than ``least``, and ``most`` where the model has positions for them."""
+
+    least: int = 0
+    most: int = 0
+
+
+NO_ROOM = Room()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ways:
-    """What is tried: ``counts`` of examples (none: the usual ones), and the words that ask for a chain of thought.
-    ``cot_tokens`` is 0 where the longest right answer says how long a thought may get.
+    """What is tried: ``counts`` of examples (none: the usual ones), and the words that ask for a chain of thought
+    (none: those for the model). ``cot_tokens`` is 0 where model and answers say how long a thought may get.
     """
 
     counts: tuple[int, ...] = ()
-    cot_prompt: str = COT
+    cot_prompt: str = ""
     cot_tokens: int = 0
+
+    def words(self, subject: Subject) -> str:
+        return self.cot_prompt or (COT_BUILT_IN if subject.plan.model.source == BUILT_IN else COT)
+
+    def room(self, subject: Subject, longest: int, chain: int) -> Room:
+        """``longest`` right answer; ``chain`` is what a model that is not built in gets."""
+        if self.cot_tokens:
+            return Room(self.cot_tokens, self.cot_tokens)
+        least = LEAST_ROOM[0] * longest + LEAST_ROOM[1]
+        return Room(least, least if subject.plan.model.source == BUILT_IN else max(chain, least))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +81,13 @@ def try_prompts(
     """Every prompt, in the order in which they are shown."""
     with prompts_of(subject, registry) as prompts:
         right = prompts.answers(material.asked)
-        thoughts = ways.cot_tokens or COT_ROOM[0] * max(right) + COT_ROOM[1]
+        thoughts = ways.room(subject, max(right), THOUGHTS)
+        told = [told_before(row, ways.words(subject)) for row in material.asked]
         plain = list(_plain(prompts, material, ways, max(right), thoughts))
+        if not prompts.thinking:
+            room = ways.room(subject, max(right), CHAIN)
+            cot = Variant("chain-of-thought")
+            plain.append(_fitting(prompts, cot, told, max(right), room=room, marker=MARKER))
     found = _score(subject, plain, sum(right) / len(right), on_event, start)
     template = registry.get(PromptTemplate, subject.plan.template.name)
     if template.thinking and not subject.encoding.thinking and _has_answers(found):
@@ -76,9 +110,9 @@ def try_bare(
     return _score(subject, [asked], sum(right) / len(right), on_event, start)[0]
 
 
-def _plain(prompts: Prompts, material: Material, ways: Ways, longest: int, thoughts: int) -> Sequence[_Asked]:
-    """All that need no thinking mode. A model that thinks anyhow has room for it in every answer."""
-    room = thoughts if prompts.thinking else 0
+def _plain(prompts: Prompts, material: Material, ways: Ways, longest: int, thoughts: Room) -> Sequence[_Asked]:
+    """Bare, and with examples. A model that thinks anyhow has room for it in every answer."""
+    room = thoughts if prompts.thinking else NO_ROOM
     found = [_fitting(prompts, Variant("zero-shot"), material.asked, longest, room=room)]
     shots = Shots(material.pool, material.asked)
     for variant in few_shot(ways.counts or COUNTS, len(material.classes), material.choosable):
@@ -87,18 +121,26 @@ def _plain(prompts: Prompts, material: Material, ways: Ways, longest: int, thoug
             shown_before(row, shots.chosen(i, variant.choice, variant.count)) for i, row in enumerate(material.asked)
         ]
         found.append(_fitting(prompts, variant, rows, longest, room=room))
-    if not prompts.thinking:
-        told = [told_before(row, ways.cot_prompt) for row in material.asked]
-        found.append(_fitting(prompts, Variant("chain-of-thought"), told, longest, room=thoughts, marker=MARKER))
     return found
 
 
 def _fitting(
-    prompts: Prompts, variant: Variant, rows: Sequence[Conversation], longest: int, *, room: int = 0, marker: str = ""
+    prompts: Prompts,
+    variant: Variant,
+    rows: Sequence[Conversation],
+    longest: int,
+    *,
+    room: Room = NO_ROOM,
+    marker: str = "",
 ) -> _Asked:
     lengths = tuple(prompts.lengths(rows))
-    why_not = prompts.problem(max(lengths), max(longest, room))
-    return _Asked(variant, tuple(rows), lengths, room, marker, why_not)
+    why_not = prompts.problem(max(lengths), max(longest, room.least))
+    return _Asked(variant, tuple(rows), lengths, room_for(room, max(lengths), prompts.positions), marker, why_not)
+
+
+def room_for(room: Room, longest: int, positions: int | None) -> int:
+    """Tokens of an answer behind the ``longest`` prompt."""
+    return room.most if positions is None else max(room.least, min(room.most, positions - longest))
 
 
 def _score(
@@ -120,7 +162,12 @@ def _score(
 def _tried(one: _Asked, scored: Scored | None, bare: float, right: float) -> Tried:
     mean = sum(one.lengths) / len(one.lengths)
     unasked = Tried(
-        variant=one.variant, prompt_tokens=mean, extra=mean - bare, longest=max(one.lengths), why_not=one.why_not
+        variant=one.variant,
+        prompt_tokens=mean,
+        extra=mean - bare,
+        longest=max(one.lengths),
+        longest_row=one.lengths.index(max(one.lengths)),
+        why_not=one.why_not,
     )
     if scored is None:
         return unasked
@@ -129,17 +176,30 @@ def _tried(one: _Asked, scored: Scored | None, bare: float, right: float) -> Tri
     if one.marker and not answers:  # an evaluator of losses asks for no answers
         return replace(unasked, why_not=f"'{scored.evaluators[0]}' asks for no answers that could be thought over")
     thought = max(0.0, said - right) if one.variant.kind in ("chain-of-thought", "thinking") else 0.0
-    metric = scored.scores[0].metric
-    samples = scored.samples(scored.evaluators[0])
-    each = [sample.get("each", {}).get(metric) for sample in samples]
+    unmarked = bool(one.marker) and not any(one.marker in answer.text for answer in answers)
     return replace(
         unasked,
         scores=scored.scores,
-        each=() if None in each else tuple(each),
+        each=tuple(row_values(scored.samples(scored.evaluators[0]), scored.scores[0].metric)),
         answer_tokens=said,
         extra=unasked.extra + thought,
         folder=scored.folder,
+        unmarked=unmarked,
+        note=_note(one, answers, unmarked),
     )
+
+
+def _note(one: _Asked, answers: Sequence[GivenAnswer], unmarked: bool) -> str:
+    """What has to be known of a score."""
+    notes = []
+    if unmarked:
+        notes.append(f"no answer had the marker '{one.marker}', so nothing was cut out")
+    cut = sum(not answer.ended for answer in answers if answer.fits)
+    if one.marker and cut:
+        notes.append(f"{cut} of {len(answers)} answers ran out of tokens (--cot-tokens gives more)")
+    if long := sum(not answer.fits for answer in answers):
+        notes.append(f"{long} of {len(answers)} prompts did not fit the model, and count as empty answers")
+    return "; ".join(notes)
 
 
 def _has_answers(tried: Sequence[Tried]) -> bool:

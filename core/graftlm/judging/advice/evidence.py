@@ -47,6 +47,11 @@ class Evidence:
         return tuple(tried for tried in self.tried if tried.scores)
 
     @property
+    def unjudged(self) -> tuple[Tried, ...]:
+        """What nothing was cut out of, and is not good enough as it stands: that says nothing against the prompt."""
+        return tuple(tried for tried in self.asked if tried.unmarked and not self.reaches(tried.score.value))
+
+    @property
     def best(self) -> Tried:
         """The highest score; of equal ones the one with the fewest tokens."""
         sign = 1 if self.asked[0].score.higher_is_better else -1

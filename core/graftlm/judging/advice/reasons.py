@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from graftlm.contracts.outcome import Change
+
 from .evidence import BACKWARD, Cost, Evidence
 from .knowledge import MOSTLY, Knowledge
-from .paired import Difference, difference
+from .paired import better, gain
 from .variants import Tried
 from .wording import counted, described, scored, shown
 
@@ -42,16 +44,16 @@ def on_examples(evidence: Evidence) -> list[str]:
     reasons = []
     if bare is not None:
         gap = gain(bare, top)
-        helped = "examples help, and not enough" if gap.better else "examples do not help"
+        helped = "examples help, and not enough" if better(gap) else "examples do not help"
         reasons.append(f"{helped}: {_from_to(bare, top)}, {told(gap, 'better', top)}")
-        if not gap.better:
+        if not better(gap):
             return reasons
     line = sorted((t for t in shots if t.variant.choice == top.variant.choice), key=lambda t: t.variant.count)
     last = line[-1]
     half = next((t for t in reversed(line) if t.variant.count <= last.variant.count / 2), None)
     if half is not None:
         gap = gain(half, last)
-        if gap.better:
+        if better(gap):
             reasons.append(
                 f"the score still rises with more {last.variant.choice} examples ({_from_to(half, last)}): "
                 f"--shots {2 * last.variant.count} tries more, where that fits, at twice the cost"
@@ -94,9 +96,12 @@ def inferable(knowledge: Knowledge) -> str:
     return f"it can be learned from rows: {found[0].name} ({found[0].effect:.2f}, p {found[0].p:.2g})"
 
 
-def gain(before: Tried, after: Tried) -> Difference:
-    value = after.score.value - before.score.value
-    return difference(before.each, after.each, value, after.score.higher_is_better)
+def unjudged(evidence: Evidence) -> list[str]:
+    """Prompts whose scores say nothing against prompting."""
+    return [
+        f"{described(tried.variant)} was not judged: {tried.note}. --cot-prompt asks for the marker in other words"
+        for tried in evidence.unjudged
+    ]
 
 
 def _from_to(before: Tried, after: Tried) -> str:
@@ -106,14 +111,14 @@ def _from_to(before: Tried, after: Tried) -> str:
     )
 
 
-def told(gap: Difference, word: str, tried: Tried) -> str:
+def told(gap: Change, word: str, tried: Tried) -> str:
     """The difference, and whether it is one."""
     if gap.low is None or gap.high is None:
         return "and it cannot be told whether that is a difference"
-    return f"{word if gap.better else 'no difference shown'} ({interval(gap, tried)})"
+    return f"{word if better(gap) else 'no difference shown'} ({interval(gap, tried)})"
 
 
-def interval(gap: Difference, tried: Tried) -> str:
+def interval(gap: Change, tried: Tried) -> str:
     """``+3 points, −1 to +7``"""
     if gap.low is None or gap.high is None:
         return "no interval"
@@ -122,9 +127,9 @@ def interval(gap: Difference, tried: Tried) -> str:
     return f"{gap.value:+.3g}, 95% interval {gap.low:+.3g} to {gap.high:+.3g}"
 
 
-def gains(tried: Sequence[Tried]) -> Mapping[str, Difference]:
-    """What each prompt that was asked gains over the bare question, by its name."""
+def gains(tried: Sequence[Tried]) -> Mapping[str, Change]:
+    """What each prompt that was asked, and could be judged, gains over the bare question, by its name."""
     bare = next((t for t in tried if t.scores and t.variant.kind == "zero-shot"), None)
     if bare is None:
         return {}
-    return {t.variant.name: gain(bare, t) for t in tried if t.scores and t is not bare}
+    return {t.variant.name: gain(bare, t) for t in tried if t.scores and t is not bare and not t.unmarked}

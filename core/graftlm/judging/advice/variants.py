@@ -40,8 +40,10 @@ class Tried:
     """What a variant gave. ``scores`` holds the metric that decides first; it is empty where the variant was not asked,
     for the reason ``why_not``. ``each`` is that metric's number of each row, where there is one.
 
-    ``prompt_tokens`` and ``answer_tokens`` are means a call, ``longest`` the tokens of the longest prompt. ``extra`` is
-    what a call takes more than the bare question with a right answer: examples, and thoughts.
+    ``prompt_tokens`` and ``answer_tokens`` are means a call, ``longest`` the tokens of the longest prompt, and
+    ``longest_row`` its number among the rows asked. ``extra`` is
+    what a call takes more than the bare question with a right answer: examples, and thoughts. It is ``unmarked`` where
+    an answer should be cut out at a marker, and no answer had it; ``note`` says what has to be known of the scores.
     """
 
     variant: Variant
@@ -51,8 +53,11 @@ class Tried:
     answer_tokens: float = 0.0
     extra: float = 0.0
     longest: int = 0
+    longest_row: int = 0
     folder: Path | None = None
     why_not: str = ""
+    unmarked: bool = False
+    note: str = ""
 
     @property
     def price(self) -> float:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from .evidence import Evidence
-from .reasons import gain, inferable, on_classes, on_examples, price, told, training
+from .paired import gain
+from .reasons import inferable, on_classes, on_examples, price, told, training, unjudged
 from .variants import Tried
 from .wording import counted, described, scored, shown
 
@@ -23,7 +24,7 @@ AS_CHEAP = 1.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
     """``headline`` is one sentence, ``reasons`` are those for it. ``prompt`` names the prompt that it speaks of. Where
-    it is not ``sure``, the rows leave the other side possible.
+    it is not ``sure``, the rows leave the other side possible, or a prompt could not be judged.
     """
 
     action: Action
@@ -37,10 +38,12 @@ class Recommendation:
 def recommend(evidence: Evidence) -> Recommendation:
     """Prompting where it is enough and not too dear; else what stands against tuning, if anything; else tuning."""
     found, n = _found(evidence), evidence.best.score.n
-    if n >= FEW_ASKED:
-        return found
-    few = f"only {counted(n, 'row')} {'was' if n == 1 else 'were'} asked: more validation rows could change this"
-    return replace(found, sure=False, reasons=(*found.reasons, few))
+    doubts = [] if found.action == "prompt" else unjudged(evidence)
+    if n < FEW_ASKED:
+        doubts.append(
+            f"only {counted(n, 'row')} {'was' if n == 1 else 'were'} asked: more validation rows could change this"
+        )
+    return replace(found, sure=False, reasons=(*found.reasons, *doubts)) if doubts else found
 
 
 def _found(evidence: Evidence) -> Recommendation:
@@ -139,7 +142,8 @@ def _retrieve(evidence: Evidence) -> Recommendation:
 
 def _collect(evidence: Evidence, dear: str) -> Recommendation:
     best = evidence.best
-    why = dear or f"no prompt is good enough: the best, {described(best.variant)}, gives {scored(best.score)}"
+    gives = f"the best, {described(best.variant)}, gives {scored(best.score)}"
+    why = dear or f"no prompt{_judged(evidence)} is good enough: {gives}"
     return Recommendation(
         action="collect",
         headline="Collect better data first: what there is would not make a good training.",
@@ -156,7 +160,7 @@ def _tune(evidence: Evidence, dear: str) -> Recommendation:
         headline, reasons = "Fine-tune: at so many calls, examples in the prompt cost more than a training.", [dear]
     else:
         headline = (
-            f"Fine-tune: no prompt reaches {shown(evidence.good_enough, best.score)}; the best, "
+            f"Fine-tune: no prompt{_judged(evidence)} reaches {shown(evidence.good_enough, best.score)}; the best, "
             f"{described(best.variant)}, gives {scored(best.score)}."
         )
         reasons = [] if not evidence.reaches(best.high) else [
@@ -176,6 +180,10 @@ def _tune(evidence: Evidence, dear: str) -> Recommendation:
         sure=bool(dear) or not evidence.reaches(best.high),
         figures=_figures(best, evidence),
     )
+
+
+def _judged(evidence: Evidence) -> str:
+    return " that could be judged" if evidence.unjudged else ""
 
 
 def _figures(tried: Tried, evidence: Evidence) -> Mapping[str, Any]:

@@ -70,11 +70,12 @@ def answered_rows(scored: Scored, classes: Collection[str], metric: str = "") ->
     found = []
     for i, (row, sample, given) in enumerate(zip(scored.task.rows, samples, scored.answers(), strict=True)):
         said, wanted = str(sample["answer"]), str(sample["reference"])
+        kind = error_kind(said, given.ended, wanted, right, fits=given.fits) if wrong[i] else None
         found.append(AnsweredRow(
             row=i, source=row.source, capability=row.capability, prompt_tokens=given.prompt_tokens,
             prompt=next((m.content for m in reversed(row.messages) if m.role == "user"), ""), wanted=wanted, said=said,
-            value=values[i], wrong=wrong[i], kind=error_kind(said, given.ended, wanted, right) if wrong[i] else None,
-            label=folded(wanted) if classes else "", named=right.named(said) if classes else "",
+            value=values[i], wrong=wrong[i], kind=kind, label=folded(wanted) if classes else "",
+            named=right.named(said) if classes else "",
         ))  # fmt: skip
     return tuple(found), Rule(evaluator=evaluator, metric=metric, words=words)
 

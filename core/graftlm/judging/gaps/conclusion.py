@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .breakdown import Breakdown, Group
 from .kinds import MEANINGS, Kind
@@ -15,7 +15,7 @@ FEW_ROWS = 50
 FEW_OF_A_GROUP = 10
 NAMED = 8
 """Groups that a sentence lists."""
-ADVICE: dict[Kind, str] = {
+ADVICE: Mapping[Kind, str] = {
     "empty": "The model ends before it has said anything: look at the template first",
     "refuses": "It declines what it is asked: rows that answer such prompts are what it lacks",
     "other-language": "The prompts leave the language open, or it hardly knows this one",
@@ -34,11 +34,12 @@ def conclusion(every: Group, kinds: Sequence[Group], parts: Sequence[Breakdown])
             f"None of the {every.n} rows is wrong. So many rows leave it open whether up to {every.high:.0%} of all "
             "such rows are.",
         )
-    found = [_by_kind(every, kinds)]
+    found = _by_kinds(every, kinds)
+    kind_sentences = len(found)
     if every.wrong == every.n:
         return (*found, "Every row is wrong, so no group of them stands out.")
     found += [sentence for part in parts if (sentence := _by_part(part, every))]
-    if len(found) == 1 and parts:
+    if len(found) == kind_sentences and parts:
         among = _listed([part.by for part in parts])
         found.append(f"The failures are spread: by {among}, no groups differ by more than chance may bring.")
     if every.n < FEW_ROWS:
@@ -48,11 +49,31 @@ def conclusion(every: Group, kinds: Sequence[Group], parts: Sequence[Breakdown])
     return tuple(found)
 
 
-def _by_kind(every: Group, kinds: Sequence[Group]) -> str:
-    first = kinds[0]
+def _by_kinds(every: Group, kinds: Sequence[Group]) -> list[str]:
+    """Prompts that were not asked say nothing of the model, and stand apart."""
+    long = next((kind for kind in kinds if kind.name == "too-long"), None)
+    others = [kind for kind in kinds if kind is not long]
+    found = [] if long is None else [_too_long(long)]
+    if others:
+        found.append(_most(others[0], every.wrong - (long.wrong if long else 0), long is not None))
+    return found
+
+
+def _too_long(long: Group) -> str:
+    are, do, them = ("is", "its prompt does", "it") if long.wrong == 1 else ("are", "their prompts do", "them")
+    return (
+        f"{long.wrong} of the {long.n} rows {are} too long: {do} not fit the model's positions, so that nothing was "
+        f"asked. Shorten {them}, or take a model, or a --context-length, with more room."
+    )
+
+
+def _most(first: Group, wrong: int, others: bool) -> str:
     kind = next(kind for kind in MEANINGS if kind == first.name)
-    most = "Most failures are" if 2 * first.wrong > every.wrong else "The most frequent failure is"
-    return f"{most} '{first.name}' ({MEANINGS[kind]}): {first.wrong} of {every.wrong}. {ADVICE[kind]}."
+    if 2 * first.wrong > wrong:
+        most = "Most of the other failures are" if others else "Most failures are"
+    else:
+        most = f"The most frequent of the {'other ' if others else ''}failures is"
+    return f"{most} '{first.name}' ({MEANINGS[kind]}): {first.wrong} of {wrong}. {ADVICE[kind]}."
 
 
 def _by_part(part: Breakdown, every: Group) -> str:

@@ -72,13 +72,13 @@ def _common_shape(references: Sequence[str]) -> str:
     if len(references) < FEWEST:
         return ""
     for name in ("json", "number"):
-        if all(fits(text, name) for text in references):
+        if all(has_shape(text, name) for text in references):
             return name
     shapes = {shape_of(text) for text in references}
     return shapes.pop() if len(shapes) == 1 else ""
 
 
-def fits(text: str, shape: str) -> bool:
+def has_shape(text: str, shape: str) -> bool:
     """Whether an answer has the shape of all references."""
     if shape == "json":
         return _is_json(text)

@@ -1,5 +1,6 @@
 """Kinds of errors: what is the matter with a wrong answer, by rules, the first that fits.
 
+- ``too-long``: the prompt does not fit the model's positions, so that nothing was asked.
 - ``empty``: nothing was said.
 - ``refuses``: it begins like a refusal (``REFUSALS``), and the right answer does not.
 - ``other-language``: most of its letters are of another script than the right answers' (and this right answer's).
@@ -19,12 +20,15 @@ from typing import Literal, get_args
 
 from graftlm.data.splitting import folded
 
-from .expected import Expected, fits
+from .expected import Expected, has_shape
 from .words import bare, goes_on, script
 
-Kind = Literal["empty", "refuses", "other-language", "run-on", "wrong-format", "wrong-label", "wrong-answer"]
+Kind = Literal[
+    "too-long", "empty", "refuses", "other-language", "run-on", "wrong-format", "wrong-label", "wrong-answer"
+]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MEANINGS: dict[Kind, str] = {
+    "too-long": "the prompt does not fit the model's positions",
     "empty": "nothing was said",
     "refuses": "begins like a refusal",
     "other-language": "in another script than the right answers",
@@ -46,8 +50,10 @@ REFUSALS = (
 STRAIGHT = str.maketrans({"’": "'", "‘": "'", "`": "'"})
 
 
-def error_kind(said: str, ended: bool, wanted: str, right: Expected) -> Kind:
-    """The kind of a wrong answer; ``ended``: by itself, not by running out of tokens."""
+def error_kind(said: str, ended: bool, wanted: str, right: Expected, *, fits: bool = True) -> Kind:
+    """The kind of a wrong answer; ``ended``: by itself, not by running out of tokens. The prompt ``fits`` the model."""
+    if not fits:
+        return "too-long"
     if not said.strip():
         return "empty"
     if refuses(said) and not refuses(wanted):
@@ -62,7 +68,7 @@ def error_kind(said: str, ended: bool, wanted: str, right: Expected) -> Kind:
         if not named or named == folded(wanted):
             return "wrong-format"
         return "wrong-label"
-    if right.shape and not fits(said, right.shape):
+    if right.shape and not has_shape(said, right.shape):
         return "wrong-format"
     return "wrong-format" if bare(said) == bare(wanted) else "wrong-answer"
 

@@ -73,6 +73,17 @@ def fingerprints(plan: Plan, registry: Registry) -> frozenset[int]:
     return frozenset(fingerprint(row) for _, row, _ in rows_by_split(data_request(plan.settings), data_format))
 
 
+def drawn_splits(plan: Plan) -> tuple[str, ...]:
+    """The splits that are a share of the training file, by a hash: rows that are added to it may land there."""
+    train = plan.data.split("train")
+    shares = {"validation": plan.data.val_split, "test": plan.data.test_split}
+    return tuple(
+        name
+        for name, share in shares.items()
+        if share > 0 or ((held := plan.data.split(name)) and train and held.path == train.path)
+    )
+
+
 def read_pool(inputs: Inputs, reading: Reading, taken: frozenset[int]) -> Pool:
     """``DataError`` with the first faults together, or where no row is left."""
     faults, seen = Faults(), set[int]()
@@ -114,21 +125,25 @@ def suggested(gap: Gap, pool: Pool, count: int | None) -> tuple[Suggested, ...]:
     """The rows of the pool that address the gap best; ``DataError`` where nothing is wrong."""
     if not gap.every.wrong:
         raise DataError(f"none of the {gap.every.n} validation rows is wrong: there is no gap that rows could address")
+    asked = [row for row in gap.rows if row.kind != "too-long"]  # of what was not asked, nothing is known
+    if not any(row.wrong for row in asked):
+        wrong = "the wrong row is" if gap.every.wrong == 1 else f"the {gap.every.wrong} wrong rows are"
+        raise DataError(f"{wrong} too long for the model: no rows could address that")
     lines = (Path(gap.folder) / "rows.jsonl").read_bytes().splitlines()
-    known = [
-        Known(words=normalised(read_row(line)), label=row.label, wrong=row.wrong)
-        for line, row in zip(lines, gap.rows, strict=True)
-    ]
+    known = [Known(words=normalised(read_row(lines[row.row])), label=row.label, wrong=row.wrong) for row in asked]
     wanted = count or max(FEWEST, round(SHARE * len(pool.candidates)))
     labelled = bool(gap.classes)
     rows = [(c.words, c.label if labelled else "") for c in pool.candidates]
-    return tuple(_suggested(gap, pool.candidates[needed.row], needed) for needed in most_needed(rows, known, wanted))
+    return tuple(
+        _suggested(pool.candidates[needed.row], needed, asked[needed.like].source, labelled)
+        for needed in most_needed(rows, known, wanted)
+    )
 
 
-def _suggested(gap: Gap, row: Candidate, needed: Needed) -> Suggested:
+def _suggested(row: Candidate, needed: Needed, like: str, labelled: bool) -> Suggested:
     return Suggested(
         source=row.source, place=row.place, need=needed.need, of_class=needed.of_class, around=needed.around,
-        like=gap.rows[needed.like].source, label=row.label if gap.classes else "", prompt=row.prompt, wanted=row.wanted,
+        like=like, label=row.label if labelled else "", prompt=row.prompt, wanted=row.wanted,
     )  # fmt: skip
 
 
