@@ -45,7 +45,8 @@ def _about(steps: Json) -> Iterator[str]:
         yield "\n".join(f"- {name}: {said}" for name, said in about.items() if said)
     yield (
         "Scores are on rows that no training has seen, with 95% intervals in percent; made by `make judgement`, which "
-        "runs the command line alone. What each step printed lies in `steps/`, and names the folder of every answer."
+        "runs the command line alone. What each step printed (`steps/`), which names the folder of every answer, and "
+        "the answers lie in `everything.tar.xz`; `graftlm bench report` makes a page of each folder in its `compare/`."
     )
 
 

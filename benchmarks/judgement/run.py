@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -139,19 +142,34 @@ def compared(bench: Bench, name: str, data: Path, *flags: object) -> Any:
     return bench.step(name, lambda: bench.graftlm("compare", data, *flags, "--out", folder, "--json"))
 
 
+def publish(out: Path, report: Path) -> Path:
+    """The report, and one archive of all that its figures come from."""
+    target = HERE.parent / "results" / f"{date.today():%Y-%m-%d}-judgement"
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(report, target / report.name)
+    kept = ("steps", "gap-pool", "compare/*/suite.json", "compare/*/runs", "compare/*/samples", "compare/*/report.md",
+            "home/cache/scores", "home/runs/*/samples")  # fmt: skip
+    with tarfile.open(target / "everything.tar.xz", "w:xz") as archive:
+        for path in sorted(found for pattern in kept for found in out.glob(pattern)):
+            archive.add(path, arcname=str(path.relative_to(out)))
+    return target
+
+
 PARTS = (advice, advice_followed, cures, comparisons, gap)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--publish", action="store_true", help="put it into benchmarks/results, packed")
     parser.add_argument("--only", choices=[part.__name__ for part in PARTS])
     given = parser.parse_args(arguments)
     bench = Bench(given.out.resolve())
     for part in PARTS:
         if given.only in (None, part.__name__):
             part(bench)
-    print(write(bench.out))
+    report = write(bench.out)
+    print(publish(bench.out, report) if given.publish else report)
 
 
 if __name__ == "__main__":

@@ -199,8 +199,11 @@ def test_knowledge_on_two_models_and_an_adapter(run: Run, workers: list[str], tm
     assert (alone.code, "tiny-falcon" in alone.out) == (0, True)  # its base is asked
 
 
-def test_prompts_that_do_not_fit_are_listed(run: Run, workers: list[str], tmp_path: Path) -> None:
+def test_prompts_that_do_not_fit_are_listed(
+    run: Run, workers: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """None is cut."""
+    monkeypatch.setenv("COLUMNS", "300")
     rows = [{"input": f"{word} " * 40, "output": ("left", "right")[i % 2]} for i, word in enumerate(words(7, 66))]
     data = split(tmp_path / "long", train=rows[:60], validation=rows[60:])
     found = asked(run, data, "--model", "tiny-qwen", "--shots", "1,16", "--limit", "3")

@@ -188,7 +188,10 @@ def test_rows_that_change_after_the_survey(tmp_path: Path, write_rows: Write) ->
             write_splits(made, alpaca, found.splits, tmp_path / "changed")
 
 
-def test_what_is_asked_stands_in_the_plan(run: Callable[..., Said], write_rows: Write, tmp_path: Path) -> None:
+def test_what_is_asked_stands_in_the_plan(
+    run: Callable[..., Said], write_rows: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
     rows = [{**row, "capability": ("a", "b")[i % 2]} for i, row in enumerate(alpaca_rows(60))]
     config = tmp_path / "run.yaml"
     config.write_text("data-size: 12\ncapability: a\n", encoding="utf-8")

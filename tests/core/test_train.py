@@ -73,11 +73,13 @@ def test_scores_stand_in_the_record_and_their_samples_in_the_run(run: Run, home:
     assert trained.code == 0, trained.err
     outcome = json.loads(trained.out)["outcome"]
     record = open_store().get("scored")
-    assert len(record.scores) == len(outcome["scores"]) == 2 * 2 * (1 + 8)
+    metrics = 3 + 2 + 8 * (3 + 1)  # of the new skill; of the text; of each old skill, with what was taught
+    assert len(record.scores) == len(outcome["scores"]) == 2 * metrics
+    assert len(record.changes) == metrics
     for score in record.scores:
         if score.metric == "exact-match":
             (samples,) = home.glob(
-                f"runs/*/samples/{score.role}.{score.evaluation}.{score.metric}.{score.moment}.jsonl"
+                f"runs/*/samples/{score.role}.{score.evaluation}.{score.evaluator}.{score.moment}.jsonl"
             )
             rows = [json.loads(line) for line in samples.read_text().splitlines()]
             assert len(rows) == score.n

@@ -219,8 +219,10 @@ def test_a_resumed_evaluation_knows_what_it_may_take() -> None:
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        ("1+2=3, 3+4=7. Answer: 7", "7"), ("So:\n**Answer:** law", "law"), ("answer: `law`\nBecause of the judge.", "law"),
-        ("Answer: 1. No: Answer: 2", "2"), ("It is law.", "It is law."), ("Answer:", ""), ("ANSWER: It is red.", "It is red."),
+        ("1+2=3, 3+4=7. Answer: 7", "7"), ("So:\n**Answer:** law", "law"),
+        ("answer: `law`\nBecause of the judge.", "law"),
+        ("Answer: 1. No: Answer: 2", "2"), ("It is law.", "It is law."), ("Answer:", ""),
+        ("ANSWER: It is red.", "It is red."),
     ],
 )  # fmt: skip
 def test_an_answer_stands_after_its_last_marker_on_one_line(said: str, answer: str) -> None:
