@@ -16,9 +16,11 @@ from graftlm.comparing.learning_curves import forecast
 from graftlm.comparing.model import Estimate, Learned
 from graftlm.comparing.weighing import WEIGHTS, change_of_old, share_of_new, weights_of
 from graftlm.contracts.errors import UsageError
+from graftlm.running.repair import repair_plan
 from graftlm.testing.in_process import start_in_process
 from graftlm_registry.adapters import open_store
-from tests.conftest import Said
+from graftlm_registry.plugins import registry
+from tests.conftest import ROOT, Said
 
 Run = Callable[..., Said]
 SHORT = ("--max-steps", "4", "--learning-rate", "0.02")
@@ -75,6 +77,9 @@ def test_two_ranks_are_trained_once_scored_on_the_same_rows_and_kept(
     again, _ = judged(compare(*words))
     assert open_store().names() == names
     assert again["created"] == report["created"], "nothing is trained twice"
+    old = ROOT / "registry" / "graftlm_registry" / "demo_data" / "old-skills" / "train.jsonl"
+    plan = repair_plan(open_store().get(found["cells"][0]["adapter"]), str(old), registry())
+    assert plan.data.replayed == plan.data.splits[0].rows // 2
     told = compare(*words[:-1], "--weigh", "size=1")
     assert (told.code, "rank 2 is the best by these weights (size 1)" in told.out) == (0, True), told.out
 
@@ -192,3 +197,11 @@ def test_one_step_is_enough_to_be_judged(compare: Run, data: Path) -> None:
     words = ("--model", "tiny-falcon", "--rank", "2", "--rank", "4", "--learning-rate", "0.02", "--no-retention")
     _, found = judged(compare(data, *words, "--max-steps", "1", "--json"))
     assert len(found["cells"]) == 2
+
+
+def test_nothing_to_score_is_no_failure(compare: Run, data: Path) -> None:
+    words = ("--model", "tiny-falcon", "--rank", "2", "--rank", "4", "--no-retention", "--test-split", "0", "--json")
+    report, found = judged(compare(data, *words, *SHORT, "--weigh", "size=1"))
+    assert [cell["status"] for cell in report["cells"]] == ["finished", "finished"]
+    assert [cell["name"] for cell in found["cells"]] == ["rank 2", "rank 4"]
+    assert all(cell["learned"] == [] for cell in found["cells"])

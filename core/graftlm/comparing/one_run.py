@@ -19,7 +19,7 @@ from graftlm.contracts.serial import from_json
 from graftlm.contracts.specs import Backend
 from graftlm.running.jobs import interpreter_of, lay_out_run, write_job
 from graftlm.running.rows import encode_rows
-from graftlm.running.train import draft
+from graftlm.running.train import draft, make_run
 from graftlm.running.worker_process import OnEvent, StartWorker
 from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import Registry
@@ -143,16 +143,23 @@ def _run(blank: RunResult, plan: Plan, run: Path, prove: bool, bench: Bench, wat
 
 
 def _kept(done: RunResult, plan: Plan, outcome: Outcome, run: Path, judged: Judged) -> RunResult:
-    """The samples beside the results, and the adapter in the store: nobody trains the best one twice."""
+    """The samples beside the results, and the adapter in the store with what ``repair`` needs of its run: nobody trains
+    the best one twice.
+    """
     folder = judged.samples / f"{judged.names[done.cell]}.r{done.round}"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(run / "samples", folder)
-    plan = replace(plan, name=judged.names[done.cell])
+    kept = make_run()
+    shutil.copyfile(run / "plan.json", kept / "plan.json")
+    for place in (folder, kept / "samples"):
+        if (run / "samples").is_dir():  # something was scored
+            shutil.copytree(run / "samples", place)
+    (kept / "scratch").rmdir()
     store = open_store()
     staged = store.stage()
     try:
         shutil.copytree(run / "staged", staged, dirs_exist_ok=True)
-        record = store.publish(staged, draft(plan, outcome, Path(plan.model.folder)))
+        named = replace(plan, name=judged.names[done.cell])
+        record = store.publish(staged, draft(named, replace(outcome, run=kept.name), Path(plan.model.folder)))
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return replace(done, adapter=record.reference, samples=f"{judged.samples.name}/{folder.name}")

@@ -95,29 +95,26 @@ class Repaired:
 
 def repaired(parent: AdapterRecord, record: AdapterRecord) -> tuple[Repaired, ...]:
     """What both rounds measured on the same rows, the new skill first."""
-    same = _same_rows(parent, record)
-    before = {_key(s, record.name): s for s in record.scores if s.moment == "before"}
-    after = {_key(s, record.name): s for s in record.scores if s.moment == "after"}
-    then = {_key(s, parent.name): s for s in parent.scores if s.moment == "after"}
-    keys = sorted((key for key in after if key in then and key[:2] in same), key=lambda key: key[0] != "new")
+    first, second = first_plan(parent), first_plan(record)
+    asked, asked_now = _asked(first), _asked(second)
+    before = {_key(s, second): s for s in record.scores if s.moment == "before"}
+    after = {_key(s, second): s for s in record.scores if s.moment == "after"}
+    then = {_key(s, first): s for s in parent.scores if s.moment == "after"}
+    same = [key for key in after if key in then and key in before and asked.get(key[:2]) == asked_now.get(key[:2])]
     return tuple(
-        Repaired(before[key], then[key], after[key], _change(parent, record, then[key], after[key])) for key in keys
+        Repaired(before[key], then[key], after[key], _change(parent, record, then[key], after[key]))
+        for key in sorted(same, key=lambda key: key[0] != "new")
     )
 
 
-def _key(score: Score, name: str) -> tuple[str, str, str, str]:
-    """The new skill goes by the adapter's name, which may be another one now."""
-    return score.role, "" if score.evaluation == name else score.evaluation, score.evaluator, score.metric
+def _key(score: Score, plan: Plan) -> tuple[str, str, str, str]:
+    """The new skill goes by the plan's name, which may be another one in each round."""
+    return score.role, "" if score.evaluation == plan.name else score.evaluation, score.evaluator, score.metric
 
 
-def _same_rows(parent: AdapterRecord, record: AdapterRecord) -> frozenset[tuple[str, str]]:
-    """Evaluations whose rows are the same in both runs, by role and name as ``_key`` has them."""
-    first, second = _asked(first_plan(parent), parent.name), _asked(first_plan(record), record.name)
-    return frozenset(key for key, rows in first.items() if second.get(key) == rows)
-
-
-def _asked(plan: Plan, name: str) -> dict[tuple[str, str], str]:
-    return {(e.role, "" if e.name == name else e.name): e.digest for e in plan.evaluations}
+def _asked(plan: Plan) -> dict[tuple[str, str], str]:
+    """What was asked, by role and name as ``_key`` has them."""
+    return {(e.role, "" if e.name == plan.name else e.name): e.digest for e in plan.evaluations}
 
 
 def _change(parent: AdapterRecord, record: AdapterRecord, then: Score, now: Score) -> Change | None:

@@ -78,7 +78,7 @@ def carry_out(
     staged = store.stage()
     run = None
     try:
-        run = _make_run()
+        run = make_run()
         lay_out_run(plan, registry, run, staged)
     except BaseException:  # nothing ran: there is no log to keep
         for folder in filter(None, (staged, run)):
@@ -123,7 +123,8 @@ def _copy_out(files: Path, out: Path, record: AdapterRecord) -> None:
         raise StoreError(f"{record.reference} is kept, but could not be written to {out}: {error}") from None
 
 
-def _make_run() -> Path:
+def make_run() -> Path:
+    """A folder of its own for a run."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     run = home() / "runs" / f"{stamp}-{os.urandom(3).hex()}"
     try:
