@@ -104,7 +104,7 @@ wheels-environments: $(INSTALLED) ## Wheels of the environments that are made he
 		$(PYTHON) -m pip download --quiet -d wheels --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) \
 			-r wheels-$$name.txt && rm wheels-$$name.txt; done
 
-judgement: $(INSTALLED) ## Advice, gaps, forgetting and its cures on the built-in models (half an hour)
+judgement: $(INSTALLED) ## Advice, gaps, forgetting and its cures on the built-in models (three quarters of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/judgement/run.py --out .bench/judgement
 
 clean: ## Remove the environment and what the tools leave
