@@ -29,7 +29,7 @@ from .running.answer import answer
 from .running.merge import Merged
 from .running.merge import merge as merge_adapter
 from .running.repair import repair_plan
-from .running.train import carry_out
+from .running.train import Trained, carry_out
 
 
 def plan(**settings: Any) -> Plan:
@@ -41,7 +41,7 @@ def train(**settings: Any) -> Outcome:
     """Train an adapter and publish it; ``outcome.adapter`` is its ``name@version``."""
     config = _config(settings)
     out = Path(config.out) if config.out else None
-    return carry_out(resolve(config, registry()), registry(), _warn, out=out).outcome
+    return _told(carry_out(resolve(config, registry()), registry(), _warn, out=out))
 
 
 def generate(name: str, prompt: str, *, max_new_tokens: int = 256, **words: Any) -> str:
@@ -58,10 +58,9 @@ def merge(name: str, *, out: str | Path, dtype: str = "") -> Merged:
 
 def repair(name: str, *, skill: str | Path, ratio: float = 0.5, **settings: Any) -> Outcome:
     """A second round for what the adapter lost: its own data with the rows of ``skill`` mixed in."""
-    known = registry()
-    return carry_out(
-        repair_plan(open_store().get(name), str(skill), known, ratio=ratio, **settings), known, _warn
-    ).outcome
+    said = _config(settings).said()
+    plan = repair_plan(open_store().get(name), str(skill), registry(), ratio=ratio, **said)
+    return _told(carry_out(plan, registry(), _warn))
 
 
 def compare(
@@ -83,6 +82,13 @@ def compare(
     cells = [planned(cell, registry(), judges=True) for cell in cells_of(suite)]
     run_rounds(suite, cells, Path(out), registry(), Untold())
     return write_report(Path(out))[0]
+
+
+def _told(trained: Trained) -> Outcome:
+    """The outcome; what was forgotten beyond the limit is a warning, as the adapter is kept."""
+    if trained.verdict is not None and not trained.verdict.passed:
+        warnings.warn(trained.verdict.said, stacklevel=3)
+    return trained.outcome
 
 
 def _warn(event: Mapping[str, Any]) -> None:

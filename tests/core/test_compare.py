@@ -205,3 +205,14 @@ def test_nothing_to_score_is_no_failure(compare: Run, data: Path) -> None:
     assert [cell["status"] for cell in report["cells"]] == ["finished", "finished"]
     assert [cell["name"] for cell in found["cells"]] == ["rank 2", "rank 4"]
     assert all(cell["learned"] == [] for cell in found["cells"])
+
+
+def test_a_limit_is_told_and_a_ratio_without_replay_is_refused(compare: Run, data: Path) -> None:
+    words = (data, "--model", "tiny-falcon", "--rank", "2", "--rank", "4", "--max-steps", "2")
+    _, found = judged(compare(*words, "--learning-rate", "0.05", "--max-forgetting", "0", "--json"))
+    beyond = {cell["name"] for cell in found["cells"] if cell["forgetting"]["value"] > 0}
+    assert beyond
+    for name in beyond:
+        assert any(said.startswith(f"{name} forgot too much: ") for said in found["said"])
+    refused = compare(*words, "--replay-ratio", "0.3")
+    assert (refused.code, "--replay-ratio says how much is replayed" in refused.err) == (2, True), refused.err

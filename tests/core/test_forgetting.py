@@ -96,6 +96,9 @@ def test_a_verdict_says_whether_it_is_sure() -> None:
     ):  # fmt: skip
         found = Verdict(limit, change(low=low, high=high))
         assert (found.passed, found.sure) == (passed, sure)
+    unmeasured = Verdict(0.1, None)
+    assert (unmeasured.passed, unmeasured.sure) == (False, False)
+    assert "could not be measured" in unmeasured.said
 
 
 def test_what_is_lost_is_worse_for_certain_and_the_most_comes_first() -> None:
@@ -171,3 +174,30 @@ def test_a_suite_that_is_trained_on_is_told(home: Path, tmp_path: Path) -> None:
         said
         == f"{plan.data.splits[0].rows} rows of capitals are trained on: what that suite says of forgetting is little"
     )
+
+
+def test_a_limit_is_not_passed_over_where_nothing_was_measured(
+    home: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evaluator of the retention text fails: the adapter is kept, and the verdict is no pass."""
+    from graftlm_plugins.evaluators import perplexity
+
+    monkeypatch.setattr(perplexity, "score", lambda context: 1 / 0)
+    plan = planned(data, max_steps=1, learning_rate=0.01, name="blind", max_forgetting=1.0)
+    found = carry_out(plan, registry(), lambda event: None, start=start_in_process)
+    assert found.record.reference == "blind@1"
+    assert found.verdict is not None
+    assert not found.verdict.passed
+
+
+def test_the_python_api_warns_of_what_was_forgotten(home: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import graftlm
+    from graftlm.running import train
+
+    monkeypatch.setattr(
+        train.carry_out, "__kwdefaults__", {**(train.carry_out.__kwdefaults__ or {}), "start": start_in_process}
+    )
+    with pytest.warns(UserWarning, match="forgot too much: "):
+        graftlm.train(data=data, model="tiny-falcon", max_steps=12, learning_rate=0.05, max_forgetting=0.0, name="bold")
+    with pytest.raises(UsageError, match="unknown setting 'stpes'"):
+        graftlm.repair("bold", skill=data, stpes=3)

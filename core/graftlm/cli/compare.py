@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import typing
 from pathlib import Path
 from typing import Any
 
 import click
 
-from graftlm.contracts.config import SETTINGS, RunConfig
-
-from .run_options import setting_option, with_assignments
+from .run_options import repeatable_options, with_assignments
 
 OWN = ("data", "name", "out", "data_size")
 """Settings of a run that are said otherwise here, or not at all."""
-
-
-def compared_options(command: Any) -> Any:
-    """Every setting as a flag that can be given several times."""
-    kinds = typing.get_type_hints(RunConfig)
-    for name, metadata in reversed(list(SETTINGS.items())):
-        if name not in OWN:
-            more = ("--steps",) if name == "max_steps" else ()
-            command = setting_option(name, metadata, kinds[name], more=more, multiple=True)(command)
-    return command
 
 
 @click.command()
@@ -45,7 +32,7 @@ def compared_options(command: Any) -> Any:
 )
 @click.option("--dry-run", is_flag=True, help="Say what would run, and for how long.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
-@compared_options
+@repeatable_options(OWN)
 def compare(
     data: str,
     data_size: tuple[str, ...],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graftlm.contracts.outcome import Change
-from graftlm.running.forgetting import Verdict, forgetting, lost
+from graftlm.running.forgetting import forgetting, lost
 
 from .scores import change_words
 
@@ -29,9 +29,3 @@ def forgetting_lines(changes: Sequence[Change], name: str) -> list[str]:
 
 def _which(change: Change) -> str:
     return " (answered as the new data is)" if change.metric == "taught-answers" else ""
-
-
-def verdict_line(verdict: Verdict) -> str:
-    sure = "" if verdict.sure else " (the interval holds both: measure on a longer text to be sure)"
-    found = f"{change_words(verdict.change)} nats a token, and {verdict.limit:g} was allowed{sure}"
-    return f"forgot no more than allowed: {found}" if verdict.passed else f"forgot too much: {found}"

@@ -46,7 +46,7 @@ def repair(
     from graftlm_registry.adapters import open_store
     from graftlm_registry.plugins import registry
 
-    from .forgetting import forgetting_lines, verdict_line
+    from .forgetting import forgetting_lines
     from .progress import Progress
     from .repair_table import repair_table
 
@@ -71,7 +71,7 @@ def repair(
     else:
         click.echo(repair_table(found, parent.reference, trained.record.reference))
         lines = forgetting_lines(trained.outcome.changes, trained.record.name)
-        click.echo("\n" + "\n".join([*lines, *([verdict_line(trained.verdict)] if trained.verdict else [])]))
+        click.echo("\n" + "\n".join([*lines, *([trained.verdict.said] if trained.verdict else [])]))
         click.echo(f"kept as {trained.record.reference}")
     if trained.verdict is not None and not trained.verdict.passed:
         raise click.exceptions.Exit(1)

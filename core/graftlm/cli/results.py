@@ -9,7 +9,7 @@ from graftlm.contracts.serial import to_builtins
 from graftlm.running.train import Trained
 
 from .adapter_table import code_of_others
-from .forgetting import forgetting_lines, verdict_line
+from .forgetting import forgetting_lines
 from .scores import score_table
 from .tables import size
 
@@ -38,7 +38,7 @@ def outcome_text(trained: Trained) -> str:
         score_table(outcome.scores, outcome.changes) if outcome.scores else "not scored: there are no test rows",
         "",
         *forgetting_lines(outcome.changes, trained.record.name),
-        *([verdict_line(trained.verdict)] if trained.verdict else []),
+        *([trained.verdict.said] if trained.verdict else []),
         f"kept as {trained.record.reference}",
     ]
     return "\n".join(lines)

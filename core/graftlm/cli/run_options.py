@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,20 @@ def setting_option(
         return click.option(*flags, name, metavar=shown, help=f"{metadata['help']}.{stated}", multiple=multiple)
     shown = metadata["metavar"] or {int: "N", float: "X", str: "NAME"}[wanted]
     return click.option(*flags, name, type=wanted, metavar=shown, help=text, multiple=multiple)
+
+
+def repeatable_options(without: Sequence[str]) -> Callable[[F], F]:
+    """Every setting but these as a flag that can be given several times."""
+
+    def add(command: F) -> F:
+        kinds = typing.get_type_hints(RunConfig)
+        for name, metadata in reversed(list(SETTINGS.items())):
+            if name not in without:
+                more = ("--steps",) if name == "max_steps" else ()
+                command = setting_option(name, metadata, kinds[name], more=more, multiple=True)(command)
+        return command
+
+    return add
 
 
 def run_config(

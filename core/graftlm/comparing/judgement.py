@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from graftlm.contracts.outcome import Score
 from graftlm.data.samples import sample_file
-from graftlm.running.forgetting import forgetting
+from graftlm.running.forgetting import forgetting, verdict
 
 from .figures import measured
 from .learning_curves import curves
@@ -36,7 +36,7 @@ def judgement(root: Path, runs: Mapping[str, RunResult], weights: Mapping[str, f
         weights=weights,
         cells=tuple(cells),
         curves=curves(root, runs, cells),
-        said=tuple(_said(cells, weights)),
+        said=(*_said(cells, weights), *_beyond(runs)),
     )
 
 
@@ -127,6 +127,14 @@ def _said(cells: Sequence[JudgedCell], weights: Mapping[str, float]) -> list[str
         skill = next(each.evaluation for each in first.learned if each.role == "new")
         said += f"; in {skill} no difference between them is shown"
     return [said]
+
+
+def _beyond(runs: Mapping[str, RunResult]) -> Iterator[str]:
+    """Cells that forgot more than they were allowed to."""
+    for name, run in runs.items():
+        found = verdict(run.plan, run.changes)
+        if found is not None and not found.passed:
+            yield f"{name} {found.said}" if found.change else f"{name}: {found.said}"
 
 
 def _number(score: float) -> str:

@@ -51,7 +51,7 @@ def _not_comparable(plan: Plan) -> list[str]:
 def _judged(cell: Cell) -> Mapping[str, Any]:
     """All that ``train`` does."""
     said = {name: value for name, value in cell.settings.items() if (name, value) not in NOTHING}
-    if "replay" not in said:
+    if cell.settings.get("replay") == "none":  # the ratio is for the cells beside it
         said.pop("replay_ratio", None)
     return {**said, "name": SCORED}
 

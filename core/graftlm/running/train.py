@@ -106,7 +106,7 @@ def carry_out(
             shutil.rmtree(run / bulky, ignore_errors=True)
     if out is not None:
         _copy_out(store.path(record.reference), out, record)
-    return Trained(outcome, record, run, verdict(plan, outcome))
+    return Trained(outcome, record, run, verdict(plan, outcome.changes))
 
 
 def _nothing_published(error: Interrupted, run: Path) -> Interrupted:

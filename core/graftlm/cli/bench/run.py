@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from graftlm.cli.run_options import setting_option
-from graftlm.contracts.config import EXCLUSIVE, SETTINGS, RunConfig
+from graftlm.cli.run_options import repeatable_options
+from graftlm.contracts.config import EXCLUSIVE
 
 if typing.TYPE_CHECKING:
     from graftlm.comparing.suite import Suite
@@ -20,16 +20,6 @@ if typing.TYPE_CHECKING:
 
 OWN = ("data", "name", "out")
 """Settings of a run that are said otherwise here, or not at all."""
-
-
-def repeatable_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Every setting as a flag that can be given several times."""
-    kinds = typing.get_type_hints(RunConfig)
-    for name, metadata in reversed(list(SETTINGS.items())):
-        if name not in OWN:
-            more = ("--steps",) if name == "max_steps" else ()
-            command = setting_option(name, metadata, kinds[name], more=more, multiple=True)(command)
-    return command
 
 
 @click.command()
@@ -50,7 +40,7 @@ def repeatable_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--dry-run", is_flag=True, help="Say what would run, and for how long.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
-@repeatable_options
+@repeatable_options(OWN)
 def run(
     data: tuple[str, ...],
     config_file: Path | None,
