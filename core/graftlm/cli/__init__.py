@@ -24,7 +24,7 @@ COMMANDS = {
     "demo": ("graftlm.cli.demo:demo", "Teach a small model something new, and see what it cost"),
     "data": ("graftlm.cli.data:data", "Check, preview, split, convert and mix data"),
     "templates": ("graftlm.cli.templates:templates", "List, show, render and check prompt templates"),
-    "adapters": ("graftlm.cli.adapters:adapters", "List and show the adapters that are kept"),
+    "adapters": ("graftlm.cli.adapters:adapters", "Find, compare, combine and move the adapters that are kept"),
     "models": ("graftlm.cli.models:models", "List and show the base models that are known"),
     "plugins": ("graftlm.cli.plugins:plugins", "List and show the plugins"),
     "envs": ("graftlm.cli.envs:envs", "Make and check the environments that some plugins run in"),

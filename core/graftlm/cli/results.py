@@ -8,7 +8,7 @@ from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.serial import to_builtins
 from graftlm.running.train import Trained
 
-from .adapter_table import code_of_others
+from .adapters.record_text import code_of_others
 from .forgetting import forgetting_lines
 from .scores import score_table
 from .tables import size

@@ -124,6 +124,16 @@ class GivenAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FitJob:
+    """Prove an adapter that graftlm did not train: ``who`` has it, in ``folder``, on its base. ``texts`` are rendered
+    prompts that the base is compared on with and without it.
+    """
+
+    who: Answerer
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergeJob:
     """Merge an adapter into its base and write the whole model to ``out``, an empty folder.
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from .load import LoadPlan
 from .outcome import Change, Effective, Proof, Score
 
+Origin = Literal["trained", "imported", "combined"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseModel:
@@ -31,8 +33,10 @@ class BaseModel:
 class AdapterRecord:
     """``digest`` names the stored files; ``created`` is UTC in ISO 8601. ``load`` is how the base is loaded again.
 
-    ``parents`` are the adapters that it goes on from. ``environment`` is that of the backend and the digest of what was
-    installed there, as ``name lock``, or empty.
+    ``origin`` says how it came to be. What only a training run knows is empty for the others: ``run``, ``data_digest``,
+    ``split_rows``, ``plan_hash``, ``scores`` and the losses. ``effective`` and ``proof`` were measured in any case.
+    ``parents`` are the adapters that it goes on from, or is combined of. ``source`` says where an imported one was
+    found. ``environment`` is that of the backend and the digest of what was installed there, as ``name lock``, or empty.
     """
 
     name: str
@@ -55,7 +59,7 @@ class AdapterRecord:
     effective: Effective
     proof: Proof
     scores: tuple[Score, ...]
-    final_loss: float
+    final_loss: float | None
     validation_loss: float | None
     device: str
     graftlm: str
@@ -63,6 +67,8 @@ class AdapterRecord:
     thinking: bool = False
     environment: str = ""
     changes: tuple[Change, ...] = ()
+    origin: Origin = "trained"
+    source: str = ""
 
     @property
     def reference(self) -> str:

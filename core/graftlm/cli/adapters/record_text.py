@@ -9,10 +9,10 @@ from graftlm.contracts.evaluated import EvaluationRecord
 from graftlm.contracts.outcome import Effective
 from graftlm.contracts.record import AdapterRecord
 
-from .forgetting import forgetting_lines
-from .option_words import option_words
-from .scores import pairs, score_table, value, with_interval
-from .tables import table
+from ..forgetting import forgetting_lines
+from ..option_words import option_words
+from ..scores import pairs, score_table, value, with_interval
+from ..tables import table
 
 SPLITS = ("train", "validation", "test")
 
