@@ -13,106 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from kept_adapters import CONFIG, WEIGHTS, draft, fill, publish
 from safetensors.numpy import save_file
 
 from graftlm.contracts.errors import GraftlmError, StoreError
-from graftlm.contracts.load import LoadPlan
-from graftlm.contracts.outcome import Effective, Proof
-from graftlm.contracts.record import AdapterRecord, BaseModel
 from graftlm.contracts.serial import to_json
 from graftlm_registry.adapters import AdapterStore
 from graftlm_registry.adapters.content import content_digest
-from graftlm_registry.adapters.names import LONGEST, RESERVED, check_name, split_reference
+from graftlm_registry.adapters.names import LONGEST, RESERVED, check_name
+from graftlm_registry.adapters.references import Reference, read_reference
 
-CONFIG = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj", "v_proj"], "nested": {"b": 1, "a": [2, 1]}}
-WEIGHTS = "adapter_model.safetensors"
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def fill(folder: Path, *, seed: int = 0, config: dict[str, Any] = CONFIG, order: int = 1) -> Path:
-    """An adapter's files, its tensors written in one order or the other."""
-    folder.mkdir(parents=True, exist_ok=True)
-    draw = np.random.default_rng(seed)
-    tensors = {
-        f"layer.{i}.lora_{side}": draw.standard_normal((4, 8), dtype=np.float32) for i in (0, 1) for side in "AB"
-    }
-    save_safetensors(folder / WEIGHTS, dict(list(tensors.items())[::order]))
-    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
-    return folder
-
-
-def save_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
-    """By hand: the library sorts tensors, so that no two orders could be compared."""
-    header, data = {}, b""
-    for name, tensor in tensors.items():
-        begin, data = len(data), data + tensor.tobytes()
-        header[name] = {"dtype": "F32", "shape": tensor.shape, "data_offsets": [begin, len(data)]}
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-
-
-def draft(digest: str, *, name: str = "skill", run: str = "run-1") -> AdapterRecord:
-    return AdapterRecord(
-        name=name,
-        version=0,
-        kind="adapter",
-        digest=digest,
-        created="2026-01-01T00:00:00+00:00",
-        run=run,
-        base=BaseModel(
-            reference="tiny-mistral",
-            name="tiny-mistral",
-            source="built-in",
-            revision="",
-            files_digest="f",
-            weights_digest="w",
-            dtype="fp32",
-            model_type="mistral",
-            family="mistral",
-        ),
-        load=LoadPlan(name="tiny-mistral", dtype="fp32", attention="sdpa"),
-        template="mistral-v3",
-        template_hash="t",
-        tokenizer_hash="t",
-        quantization="none",
-        method="lora",
-        hyperparameters={"rank": 4},
-        data_digest="d",
-        split_rows={"train": 8},
-        plan_hash="p",
-        effective=Effective(
-            device="cpu",
-            dtype="fp32",
-            attention="sdpa",
-            backend="peft",
-            linear_layers=28,
-            quantized_layers=0,
-            adapted_layers=4,
-            adapted_modules={"q_proj": 4},
-            trainable_parameters=1024,
-            total_parameters=9999,
-            packing=False,
-            loss="cross-entropy",
-            batch_size=4,
-            micro_batch=2,
-            versions={"torch": "2"},
-        ),
-        proof=Proof(effect=0.5, reload=0.0, base_before="w", base_after="w"),
-        scores=(),
-        final_loss=1.0,
-        validation_loss=None,
-        device="a CPU",
-        graftlm="0.1.0",
-    )
-
-
-def publish(store: AdapterStore, *, name: str = "skill", run: str = "run-1", seed: int = 0) -> AdapterRecord:
-    staged = fill(store.stage(), seed=seed)
-    return store.publish(staged, draft(content_digest(staged), name=name, run=run))
 
 
 @pytest.fixture
@@ -140,7 +54,7 @@ def test_what_is_published_is_found(store: AdapterStore, tmp_path: Path) -> None
     assert store.has("skill")
     assert not store.has("skill@2")
     files = store.path("skill")
-    assert sorted(path.name for path in files.iterdir()) == ["adapter_config.json", WEIGHTS]
+    assert sorted(path.name for path in files.iterdir()) == ["adapter_config.json", WEIGHTS, "manifest.json"]
     assert content_digest(files) == record.digest == content_digest(fill(tmp_path / "again"))
     assert not list((store.root / "staging").iterdir())
 
@@ -264,6 +178,7 @@ def test_order_of_the_writes_survives_a_crash(store: AdapterStore, monkeypatch: 
 
     def fsync(descriptor: int) -> None:
         found = os.fstat(descriptor)
+        whose.update({(path.stat().st_dev, path.stat().st_ino): path.name for path in staged.glob("manifest.json")})
         happened.append(f"fsync {whose.get((found.st_dev, found.st_ino), 'record')}")
         real_fsync(descriptor)
 
@@ -285,6 +200,7 @@ def test_order_of_the_writes_survives_a_crash(store: AdapterStore, monkeypatch: 
     assert happened == [
         "fsync adapter_config.json",
         f"fsync {WEIGHTS}",
+        "fsync manifest.json",
         "fsync staged",
         "rename",
         "fsync objects",
@@ -563,17 +479,27 @@ def test_a_hostile_name_is_refused_before_anything_runs(home: Path, alpaca: Path
     assert not (home / "store").exists()
 
 
-@pytest.mark.parametrize(("reference", "parts"), [("a", ("a", None)), ("a.b-c@1", ("a.b-c", 1)), ("a@120", ("a", 120))])
-def test_references(reference: str, parts: tuple[str, int | None]) -> None:
-    assert split_reference(reference) == parts
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [
+        ("a", Reference("a")),
+        ("a.b-c@1", Reference("a.b-c", version=1)),
+        ("a@120", Reference("a", version=120)),
+        ("a@best", Reference("a", tag="best")),
+        ("a@v1.2", Reference("a", tag="v1.2")),
+    ],
+)
+def test_references(text: str, reference: Reference) -> None:
+    assert read_reference(text) == reference
 
 
 @pytest.mark.parametrize(
-    "reference", ["a@", "a@0", "a@01", "a@-1", "a@1.0", "a@x", "a@1@2", "@1", "a@²", "a@١", "a@1 "]
+    "reference",
+    ["a@", "a@0", "a@01", "a@-1", "a@1.0", "a@X", "a@1@2", "a@b@c", "@1", "a@²", "a@١", "a@1x", "a@b/"],
 )
 def test_references_that_are_none(reference: str) -> None:
     with pytest.raises(StoreError):
-        split_reference(reference)
+        read_reference(reference)
 
 
 def test_an_unknown_name_suggests_the_nearest(store: AdapterStore) -> None:
@@ -592,8 +518,8 @@ def test_an_unknown_name_suggests_the_nearest(store: AdapterStore) -> None:
 
 def test_a_layout_from_the_future_is_left_alone(store: AdapterStore) -> None:
     store.prepare()
-    (store.root / "layout.json").write_text('{"layout": 2}')
-    with pytest.raises(StoreError, match="layout 2, and this graftlm knows 1: update graftlm"):
+    (store.root / "layout.json").write_text('{"layout": 3}')
+    with pytest.raises(StoreError, match="layout 3, and this graftlm knows 2: update graftlm"):
         store.stage()
 
 
@@ -606,7 +532,7 @@ def test_files_that_are_gone_are_missed(store: AdapterStore) -> None:
 def test_a_record_that_is_damaged_is_a_sentence(store: AdapterStore) -> None:
     publish(store)
     (store.root / "adapters" / "skill" / "1.json").write_text('{"name": "skill"')
-    with pytest.raises(GraftlmError, match=r"the record .*1\.json cannot be read"):
+    with pytest.raises(GraftlmError, match=r"the record .*1\.json is damaged"):
         store.get("skill")
 
 

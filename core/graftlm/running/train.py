@@ -19,6 +19,7 @@ from graftlm.contracts.serial import file_digest, from_json, to_builtins, to_jso
 from graftlm.contracts.specs import Backend
 from graftlm.version import __version__
 from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters.content import content_files
 from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
 
@@ -118,7 +119,8 @@ def _nothing_published(error: Interrupted, run: Path) -> Interrupted:
 def _copy_out(files: Path, out: Path, record: AdapterRecord) -> None:
     try:
         with written(out) as partial:
-            shutil.copytree(files, partial, dirs_exist_ok=True)
+            for file in content_files(files):
+                shutil.copyfile(file, partial / file.name)
     except (OSError, GraftlmError) as error:
         raise StoreError(f"{record.reference} is kept, but could not be written to {out}: {error}") from None
 

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from pathlib import Path
-from typing import Any
 
 from graftlm.contracts.errors import StoreError
 
-LARGEST_HEADER = 25_000_000
+from .outside.safetensors_file import read_file_header
+
+MANIFEST = "manifest.json"
+"""The store's own list of a folder's files, no part of what they are."""
+
+
+def content_files(folder: Path) -> list[Path]:
+    """The files of a flat folder, by name, without the store's manifest."""
+    return sorted(path for path in folder.iterdir() if path.name != MANIFEST)
 
 
 def content_digest(folder: Path) -> str:
     """SHA-256 over the files of a flat folder: safetensors by tensor, JSON by value. Anything else is refused."""
     whole = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
+    for path in content_files(folder):
         if path.is_symlink() or not path.is_file():
             raise StoreError(f"{path} is not a regular file, and an adapter holds only those")
         if path.suffix == ".safetensors":
@@ -33,62 +39,22 @@ def content_digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
-def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """A safetensors header without its metadata, and the offset of the data."""
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else LARGEST_HEADER + 1
-        if length > LARGEST_HEADER:
-            raise StoreError(f"{path} is not a safetensors file, or is cut short")
-        try:
-            header = json.loads(file.read(length))
-        except (ValueError, RecursionError):
-            raise StoreError(f"{path} is not a safetensors file, or is cut short") from None
-    if not isinstance(header, dict):
-        raise StoreError(f"{path} is not a safetensors file")
-    header.pop("__metadata__", None)
-    return header, 8 + length
-
-
 def tensors_digest(path: Path) -> str:
     """SHA-256 over names, dtypes, shapes and bytes of the tensors, by name."""
-    header, data = read_header(path)
+    header = read_file_header(path)
     digest = hashlib.sha256()
-    size = path.stat().st_size - data
-    places = _places(path, header, size)
     with path.open("rb") as file:
-        for name in sorted(header):
-            begin, end = places[name]
-            digest.update(json.dumps([name, header[name]["dtype"], header[name]["shape"]]).encode())
-            file.seek(data + begin)
-            left = end - begin
+        for name, tensor in sorted(header.tensors.items()):
+            digest.update(json.dumps([name, tensor.dtype, tensor.shape]).encode())
+            file.seek(header.data + tensor.begin)
+            left = tensor.end - tensor.begin
             while left:
                 block = file.read(min(left, 1 << 20))
+                if not block:
+                    raise StoreError(f"{path} was cut short while it was read")
                 left -= len(block)
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _places(path: Path, header: dict[str, Any], size: int) -> dict[str, tuple[int, int]]:
-    """Begin and end of each tensor. Together they are all of the data: no byte may stand outside of the digest."""
-    places: dict[str, tuple[int, int]] = {}
-    for name, entry in header.items():
-        known = isinstance(entry, dict) and {"dtype", "shape", "data_offsets"} <= entry.keys()
-        offsets = entry["data_offsets"] if known else None
-        if not (isinstance(offsets, list) and [type(n) for n in offsets] == [int, int]):
-            raise StoreError(f"{path} is not a safetensors file: {name!r} has no place in it")
-        begin, end = offsets
-        if not 0 <= begin <= end <= size:
-            raise StoreError(f"{path} is cut short: tensor {name!r} lies outside of it")
-        places[name] = (begin, end)
-    covered = 0
-    for begin, end in sorted(places.values()):
-        if begin != covered:
-            break
-        covered = end
-    if covered != size:
-        raise StoreError(f"{path} is not a safetensors file: it has bytes that belong to no tensor, or to two")
-    return places
 
 
 def _json_digest(path: Path) -> str:

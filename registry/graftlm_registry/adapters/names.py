@@ -19,14 +19,3 @@ def check_name(name: str) -> str:
             "starting with a letter or a digit"
         )
     return name
-
-
-def split_reference(reference: str) -> tuple[str, int | None]:
-    """``name`` or ``name@3`` into name and version (None: the newest)."""
-    name, at, version = reference.partition("@")
-    check_name(name)
-    if not at:
-        return name, None
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", version):
-        raise StoreError(f"{reference!r} has no version number behind the '@'")
-    return name, int(version)

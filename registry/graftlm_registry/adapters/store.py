@@ -1,83 +1,81 @@
 """The store: what is published stays, under a name and a version that never change their meaning.
 
-::
-
-    store/layout.json            the layout's version
-    store/staging/               what is being written, on the same file system
-    store/objects/DIGEST/        an adapter's files, immutable
-    store/adapters/NAME/N.json   the record of version N, created exclusively
-    store/evaluations/NAME/N/…   folders of later evaluations of version N, with their samples
-
-A version is claimed by creating its record exclusively and retrying with the next number on a collision, so that
-correctness needs no lock.
+A version is claimed by creating its record exclusively and trying the next number on a collision, so that correctness
+needs no lock. ``layout`` says where everything lies.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from graftlm.contracts.errors import GraftlmError, StoreError
 from graftlm.contracts.record import AdapterRecord
-from graftlm.contracts.serial import from_json, to_json
 
 from ..home import home
 from ..suggestions import unknown
-from .content import content_digest
-from .durable import create_exclusively, make_folder, sync_folder, sync_tree
-from .names import check_name, split_reference
+from . import marks, objects, publishing
+from .durable import create_exclusively, make_folder, move, sync_tree
+from .layout import LAYOUT, Layout, explained, layout_bytes
+from .manifest import write_manifest
+from .marks import Note
+from .names import check_name
 from .records import read_record
+from .references import check_tag, read_reference
+from .versions import Versions, names, versions
 
-LAYOUT = 1
-REASONS = {
-    errno.ENOSPC: "the disk is full: free some space",
-    errno.EROFS: "its file system is read-only: set GRAFTLM_HOME to a folder that can be written",
-    errno.EACCES: "it may not be written: set GRAFTLM_HOME to a folder that can be",
-    errno.ENOTDIR: "a file stands where a folder should: set GRAFTLM_HOME to a folder",
-    errno.EEXIST: "a file stands where a folder should: set GRAFTLM_HOME to a folder",
-}
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """``before`` is the version that had the tag until now, or None."""
+
+    reference: str
+    tag: str
+    before: int | None
 
 
 class AdapterStore:
     """A store in a folder, which is made when something is first written."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self._objects = root / "objects"
-        self._adapters = root / "adapters"
-        self._staging = root / "staging"
-        self._evaluations = root / "evaluations"
+        self.layout = Layout(root)
+
+    @property
+    def root(self) -> Path:
+        return self.layout.root
+
+    @cached_property
+    def _version(self) -> int:
+        """Of the layout, as it was when this was first asked."""
+        with explained(self.root):
+            return self.layout.version()
 
     def prepare(self) -> None:
         """Make the folders, and check that they can be written and are of this layout."""
-        with self._explained():
-            for folder in (self._staging, self._objects, self._adapters):
+        with explained(self.root):
+            for folder in (self.layout.staging, self.layout.objects, self.layout.adapters):
                 make_folder(folder)
-            layout = self.root / "layout.json"
-            if not layout.exists():
-                try:
-                    create_exclusively(layout, to_json({"layout": LAYOUT}) + b"\n", self._staging)
-                except FileExistsError:
-                    pass  # another process was first, with the same content
-            probe = self._staging / f"probe.{os.getpid()}"
+            if not self.layout.version_file.exists():
+                with suppress(FileExistsError):  # another process was first, with the same content
+                    create_exclusively(self.layout.version_file, layout_bytes(LAYOUT), self.layout.fresh("layout"))
+            found = self.layout.version()
+            if found < LAYOUT:
+                raise StoreError(
+                    f"the store {self.root} has layout {found}, which this graftlm reads, but does not write: "
+                    "run 'graftlm store migrate' (it takes seconds, and loses nothing)"
+                )
+            probe = self.layout.fresh("probe")
             probe.write_bytes(b"")
             probe.unlink()
-        found = from_json(layout.read_bytes(), dict[str, int], str(layout)).get("layout")
-        if found != LAYOUT:
-            raise StoreError(
-                f"the store {self.root} has layout {found}, and this graftlm knows {LAYOUT}: update graftlm"
-            )
 
     def stage(self) -> Path:
         """An empty folder on the store's file system, for an adapter's files."""
         self.prepare()
-        folder = self._staging / f"adapter.{os.getpid()}.{os.urandom(6).hex()}"
-        with self._explained():
+        folder = self.layout.fresh("adapter")
+        with explained(self.root):
             folder.mkdir()
         return folder
 
@@ -87,59 +85,24 @@ class AdapterStore:
         Publishing the same run's same files again gives the version that is there.
         """
         check_name(draft.name)
-        with self._explained():
-            digest = content_digest(staged)
-            if digest != draft.digest:
-                raise StoreError(
-                    f"the staged adapter in {staged} is not the one that was proved: nothing was published"
-                )
-            sync_tree(staged)
-            self._adopt(staged, self._objects / digest)
-            return self._claim(draft)
+        with explained(self.root):
+            return publishing.publish(self.layout, staged, draft)
 
-    def _adopt(self, staged: Path, target: Path) -> None:
-        """Move the staged folder to its place; equal content that is there already serves as well."""
-        try:
-            staged.rename(target)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            shutil.rmtree(staged)
-        sync_folder(target.parent)
-
-    def _claim(self, draft: AdapterRecord) -> AdapterRecord:
-        folder = self._adapters / draft.name
-        make_folder(folder)
-        while True:
-            versions = self._versions(draft.name)
-            for version in versions:
-                try:
-                    known = self.get(f"{draft.name}@{version}")
-                except GraftlmError:
-                    continue  # a damaged record must not keep a finished run from being kept
-                if (known.run, known.digest) == (draft.run, draft.digest):
-                    return known
-            record = replace(draft, version=max(versions, default=0) + 1)
-            try:
-                create_exclusively(folder / f"{record.version}.json", to_json(record) + b"\n", self._staging)
-            except FileExistsError:
-                continue
-            return self.get(record.reference)
+    # Reading
 
     def names(self) -> list[str]:
         """Names that have a version, sorted."""
-        if not self._adapters.is_dir():
-            return []
-        return sorted(path.name for path in self._adapters.iterdir() if self._versions(path.name))
+        with explained(self.root):
+            return names(self.layout)
 
-    def _versions(self, name: str) -> list[int]:
-        found = (path.stem for path in (self._adapters / name).glob("*.json"))
-        return sorted(int(stem) for stem in found if stem.isdigit())
+    def versions(self, name: str) -> Versions:
+        with explained(self.root):
+            return versions(self.layout, check_name(name))
 
     def records(self, damaged: Callable[[GraftlmError], None]) -> Iterator[AdapterRecord]:
         """Every version of every adapter, by name and version; one that cannot be read is told to ``damaged``."""
         for name in self.names():
-            for version in self._versions(name):
+            for version in versions(self.layout, name).kept:
                 try:
                     record = self.get(f"{name}@{version}")
                 except GraftlmError as error:
@@ -155,48 +118,153 @@ class AdapterStore:
         return True
 
     def get(self, reference: str) -> AdapterRecord:
-        """The record of ``name`` (its newest version) or ``name@version``."""
-        name, version = split_reference(reference)
-        versions = self._versions(name)
-        if not versions:
-            raise StoreError(unknown("adapter", name, self.names()))
-        if version is not None and version not in versions:
-            raise StoreError(f"{name} has no version {version}; it has {', '.join(map(str, versions))}")
-        path = self._adapters / name / f"{version or versions[-1]}.json"
-        with self._explained():
-            return read_record(path.read_bytes(), f"the record {path}")
+        """The record of ``name`` (its newest version), ``name@version`` or ``name@tag``."""
+        name, version = self.resolve(reference)
+        path = self.layout.record(name, version)
+        with explained(self.root):
+            try:
+                return read_record(path, self._version)
+            except FileNotFoundError:  # 'resolve' looks only where it must
+                raise self._lacking(name, version) from None
+
+    def resolve(self, reference: str) -> tuple[str, int]:
+        """Name and version; the version was not looked for where it is given as a number."""
+        asked = read_reference(reference)
+        if asked.version is not None:
+            return asked.name, asked.version
+        with explained(self.root):
+            if asked.tag:
+                return asked.name, self._tagged(asked.name, asked.tag)
+            kept = versions(self.layout, asked.name).kept
+        if not kept:
+            raise self._lacking(asked.name, 0)
+        return asked.name, kept[-1]
+
+    def _tagged(self, name: str, tag: str) -> int:
+        found = marks.read_tag(self.layout, name, tag)
+        if found is not None:
+            return found.version
+        if not versions(self.layout, name).kept:
+            raise self._lacking(name, 0)
+        raise StoreError(unknown(f"tag of {name}", tag, self.tags(name)))
+
+    def _lacking(self, name: str, version: int) -> StoreError:
+        found = versions(self.layout, name)
+        if version in found.removed:
+            return StoreError(
+                f"{name}@{version} was removed: 'graftlm adapters restore {name}@{version}' brings it back"
+            )
+        if not found.kept and found.removed:
+            last = f"{name}@{found.removed[-1]}"
+            return StoreError(f"all versions of {name} were removed: 'graftlm adapters restore {last}' brings one back")
+        if not found.kept:
+            return StoreError(unknown("adapter", name, self.names()))
+        return StoreError(f"{name} has no version {version}; it has {', '.join(map(str, found.kept))}")
 
     def path(self, reference: str) -> Path:
         """The folder of an adapter's files, to be read only."""
-        folder = self._objects / self.get(reference).digest
-        if not folder.is_dir():
-            raise StoreError(f"the files of {reference} are gone from {folder}")
+        digest = self.get(reference).digest
+        with explained(self.root):
+            folder = objects.find(self.layout, digest)
+        if folder is None:
+            raise StoreError(
+                f"the files of {reference} are gone from {self.layout.objects / digest}: bring them back from a copy, "
+                "as 'graftlm adapters import' does"
+            )
         return folder
+
+    # Removing
+
+    def remove(self, reference: str) -> str:
+        """Take a version out of sight, and give its reference; its files stay until they are collected."""
+        record = self.get(reference)
+        found = [tag for tag, version in self.tags(record.name).items() if version == record.version]
+        if found:
+            raise StoreError(
+                f"{record.reference} is tagged '{found[0]}': give that tag to another version, or take it away with "
+                f"'graftlm adapters tag {record.name} {found[0]} --remove'"
+            )
+        with explained(self.root):
+            self.prepare()
+            move(self.layout.record(record.name, record.version), self.layout.removed(record.name, record.version))
+        return record.reference
+
+    def restore(self, reference: str) -> AdapterRecord:
+        """Bring a removed version back; ``StoreError`` where its files are gone for good."""
+        asked = read_reference(reference)
+        removed = self.versions(asked.name).removed
+        version = asked.version or (removed[-1] if removed else 0)
+        if asked.tag or version not in removed:
+            which = ", ".join(f"{asked.name}@{number}" for number in removed) or "none"
+            raise StoreError(f"{reference} was not removed (removed versions of {asked.name}: {which})")
+        path, gone = self.layout.record(asked.name, version), self.layout.removed(asked.name, version)
+        with explained(self.root):
+            self.prepare()
+            record = read_record(gone, LAYOUT)
+            move(gone, path)  # from here on its files are not thrown away
+            if not (self.layout.objects / record.digest).is_dir() and not objects.from_trash(
+                self.layout, record.digest
+            ):
+                move(path, gone)
+                raise StoreError(f"the files of {record.reference} were deleted: it cannot be brought back")
+        return record
+
+    # What is attached to a version
+
+    def tag(self, reference: str, tag: str) -> Tagged:
+        """Give a version the tag, which another version of the same name may have had."""
+        check_tag(tag)
+        record = self.get(reference)
+        with explained(self.root):
+            self.prepare()
+            before = marks.read_tag(self.layout, record.name, tag)
+            marks.set_tag(self.layout, record.name, record.version, tag)
+        return Tagged(record.reference, tag, before.version if before else None)
+
+    def untag(self, name: str, tag: str) -> None:
+        """``StoreError`` where nothing has the tag."""
+        asked = read_reference(name)
+        with explained(self.root):
+            self.prepare()
+            try:
+                marks.remove_tag(self.layout, asked.name, check_tag(tag))
+            except FileNotFoundError:
+                raise StoreError(unknown(f"tag of {asked.name}", tag, self.tags(asked.name))) from None
+
+    def tags(self, name: str) -> dict[str, int]:
+        """The version of each tag of a name."""
+        with explained(self.root):
+            return marks.tags(self.layout, name)
+
+    def note(self, reference: str, text: str) -> Note:
+        """Write a note on a version."""
+        record = self.get(reference)
+        with explained(self.root):
+            self.prepare()
+            return marks.add_note(self.layout, record.name, record.version, text)
+
+    def notes(self, reference: str) -> tuple[Note, ...]:
+        """The notes on a version, the oldest first."""
+        record = self.get(reference)
+        with explained(self.root):
+            return marks.notes(self.layout, record.name, record.version)
 
     def attach(self, reference: str, staged: Path, name: str) -> Path:
         """Keep a staged folder as an evaluation of a version; the same one again is kept once."""
         record = self.get(reference)
-        folder = self._evaluations / record.name / str(record.version)
-        with self._explained():
-            make_folder(folder)
+        target = self.layout.evaluations / record.name / str(record.version) / name
+        with explained(self.root):
+            make_folder(target.parent)
+            write_manifest(staged)
             sync_tree(staged)
-            self._adopt(staged, folder / name)
-        return folder / name
+            objects.place(staged, target)
+        return target
 
     def evaluations(self, reference: str) -> Iterator[Path]:
         """The folders of a version's later evaluations, the oldest first."""
         record = self.get(reference)
-        folder = self._evaluations / record.name / str(record.version)
+        folder = self.layout.evaluations / record.name / str(record.version)
         yield from sorted(folder.iterdir()) if folder.is_dir() else ()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """The file system's errors, as sentences."""
-        try:
-            yield
-        except OSError as error:
-            why = REASONS.get(error.errno or 0, str(error))
-            raise StoreError(f"the store {self.root} cannot be used: {why}") from error
 
 
 def open_store() -> AdapterStore:

@@ -1,0 +1,83 @@
+"""Publishing: files into their place, then a record that names them, under a number that nobody has had."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from graftlm.contracts.errors import GraftlmError, StoreError
+from graftlm.contracts.record import AdapterRecord
+
+from .content import content_digest
+from .durable import create_exclusively, make_folder, sync_tree
+from .layout import LAYOUT, Layout
+from .live import announced
+from .manifest import write_manifest
+from .objects import ensure, place, withdraw
+from .records import read_record, record_bytes
+from .versions import versions
+
+TRIES = 100_000
+"""Of claiming a number: many more than there can be writers."""
+
+
+def publish(layout: Layout, staged: Path, draft: AdapterRecord) -> AdapterRecord:
+    """The record as the store has it; the staged folder is gone. Where this fails nothing was published, and the folder
+    is as it was.
+    """
+    if content_digest(staged) != draft.digest:
+        raise StoreError(f"the staged adapter in {staged} is not the one that was proved: nothing was published")
+    digest = draft.digest
+    before = versions(layout, draft.name).kept
+    with announced(layout, digest, staged):
+        write_manifest(staged)
+        sync_tree(staged)
+        placed = place(staged, layout.objects / digest)
+        try:
+            # where the files were not there before, no version of before can have them
+            record = _claim(layout, draft, set(before) if placed else set())
+        except BaseException:
+            if placed:
+                with suppress(OSError, GraftlmError):
+                    withdraw(layout, digest, staged)
+            raise
+        ensure(layout, digest, staged)
+    shutil.rmtree(staged, ignore_errors=True)
+    return record
+
+
+def _claim(layout: Layout, draft: AdapterRecord, others: set[int]) -> AdapterRecord:
+    """A version of one's own, or the one that the same run published with the same files. ``others`` are versions that
+    are certainly not that one.
+    """
+    folder = layout.adapters / draft.name
+    try:
+        for _ in range(TRIES):
+            known = versions(layout, draft.name)
+            for version in known.kept:
+                if version not in others and (same := _same(layout, draft, version)):
+                    return same
+                others.add(version)
+            record = replace(draft, version=known.last + 1)
+            path = layout.record(record.name, record.version)
+            try:
+                make_folder(folder)
+                create_exclusively(path, record_bytes(record), layout.fresh("record"))
+            except (FileExistsError, FileNotFoundError):  # another took the number, or an empty folder away
+                continue
+            return read_record(path, LAYOUT)
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
+    raise StoreError(f"no number could be claimed for {draft.name} in {folder}: is its file system sound?")
+
+
+def _same(layout: Layout, draft: AdapterRecord, version: int) -> AdapterRecord | None:
+    try:
+        known = read_record(layout.record(draft.name, version), LAYOUT)
+    except (GraftlmError, OSError):
+        return None  # a damaged record must not keep a finished run from being kept
+    return known if (known.run, known.digest) == (draft.run, draft.digest) else None

@@ -1,0 +1,214 @@
+"""Every byte of a store compared with what was written: what is damaged is named, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from graftlm.contracts.errors import GraftlmError
+from graftlm.contracts.record import AdapterRecord
+
+from . import manifest, marks, objects
+from .content import MANIFEST, content_digest
+from .layout import LAYOUT, Layout, layout_bytes
+from .names import check_name
+from .records import read_record
+from .references import check_tag
+from .versions import folders
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a file, or a folder; ``what`` goes on after its name. ``lost``: an adapter is damaged or gone;
+    otherwise what is wrong is beside it.
+    """
+
+    path: Path
+    what: str
+    lost: bool = True
+
+
+class Verifying:
+    """One look at everything. The counts stand when ``faults`` has ended."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.adapters = self.objects = self.files = self.bytes = 0
+        self._named: set[str] = set()
+
+    def faults(self) -> Iterator[Fault]:
+        """All that is wrong, as it is found."""
+        layout = self.layout
+        if not layout.root.exists():
+            return
+        yield from self._layout()
+        for name in _others(layout.root, ("layout.json", "staging", "objects", "adapters", "tags", "notes",
+                                          "evaluations", "trash", "index.sqlite", "index.sqlite-journal")):  # fmt: skip
+            yield Fault(layout.root / name, "does not belong here", lost=False)
+        yield from self._records()
+        yield from self._objects()
+        yield from self._tags()
+        yield from self._notes()
+        yield from self._evaluations()
+
+    def _layout(self) -> Iterator[Fault]:
+        path = self.layout.version_file
+        try:
+            found = path.read_bytes()
+            self._read(path)
+        except OSError as error:
+            yield Fault(path, f"cannot be read: {error.strerror}", lost=False)
+            return
+        if found == layout_bytes(LAYOUT):
+            return
+        older = any(found == layout_bytes(number) for number in range(1, LAYOUT))
+        what = "is of an earlier layout: run graftlm store migrate" if older else "is damaged"
+        yield Fault(path, what, lost=not older)
+
+    def _records(self) -> Iterator[Fault]:
+        yield from _strangers(self.layout.adapters)
+        for name in folders(self.layout.adapters):
+            folder = self.layout.adapters / name
+            yield from _named_well(folder, name)
+            for path in sorted(folder.iterdir()):
+                number, _, rest = path.name.partition(".")
+                if rest == "json.claim" and number.isdecimal():
+                    continue
+                if rest not in ("json", "removed.json") or not number.isdecimal() or not path.is_file():
+                    yield Fault(path, "is no record", lost=False)
+                    continue
+                record = None
+                try:
+                    record = read_record(path, self.layout.version())
+                except OSError as error:
+                    yield Fault(path, f"cannot be read: {error.strerror}")
+                except GraftlmError as error:
+                    yield Fault(path, _behind(error, f"the record {path} "))
+                self._read(path)
+                if record is not None:
+                    yield from self._record(path, record, name, int(number), removed=rest != "json")
+
+    def _record(self, path: Path, record: AdapterRecord, name: str, number: int, *, removed: bool) -> Iterator[Fault]:
+        if (record.name, record.version) != (name, number):
+            yield Fault(path, f"says that it is the record of {record.reference}")
+        if removed:
+            return
+        self.adapters += 1
+        self._named.add(record.digest)
+        if (self.layout.objects / record.digest).is_dir():
+            return
+        if objects.find(self.layout, record.digest) is not None:
+            yield Fault(path, "names files that lie in the trash: graftlm store gc puts them back", lost=False)
+        else:
+            yield Fault(path, f"names files that are gone from {self.layout.objects / record.digest}")
+
+    def _objects(self) -> Iterator[Fault]:
+        yield from _strangers(self.layout.objects)
+        for digest in folders(self.layout.objects):
+            self.objects += 1
+            yield from self._object(self.layout.objects / digest, digest)
+        if self.layout.trash.is_dir():
+            known = {path for path, _, _ in objects.thrown_away(self.layout)}
+            for path in sorted(self.layout.trash.iterdir()):
+                if path not in known:
+                    yield Fault(path, "does not belong here", lost=False)
+            for path, digest, _ in objects.thrown_away(self.layout):
+                yield from self._object(path, digest)
+
+    def _object(self, folder: Path, digest: str) -> Iterator[Fault]:
+        found = [Fault(path, what) for path, what in self._folder(folder)]
+        yield from found
+        if found:
+            return
+        try:
+            whole = content_digest(folder)
+        except (OSError, GraftlmError) as error:
+            yield Fault(folder, f"cannot be read as an adapter: {error}")
+            return
+        if whole != digest:
+            yield Fault(folder, "holds another adapter than its name says")
+
+    def _folder(self, folder: Path) -> Iterator[tuple[Path, str]]:
+        if self.layout.version() < 2 and not (folder / MANIFEST).exists():
+            return
+        for path in folder.iterdir():
+            self._read(path)
+        yield from manifest.faults(folder)
+
+    def _tags(self) -> Iterator[Fault]:
+        yield from _strangers(self.layout.tags)
+        for name in folders(self.layout.tags):
+            yield from _named_well(self.layout.tags / name, name)
+            for path in sorted((self.layout.tags / name).iterdir()):
+                self._read(path)
+                try:
+                    tag = path.name.removesuffix(".json")
+                    check_tag(tag)
+                    found = marks.read_tag(self.layout, name, tag)
+                except (OSError, GraftlmError) as error:
+                    yield Fault(path, _behind(error, f"the tag {path} "), lost=False)
+                    continue
+                if found is None or not self.layout.record(name, found.version).exists():
+                    yield Fault(path, f"is on {name}@{found.version if found else '?'}, which is not there", lost=False)
+
+    def _notes(self) -> Iterator[Fault]:
+        for name, number, folder in self._of_versions(self.layout.notes):
+            yield from self._has_version(folder, name, number)
+            for path in sorted(folder.iterdir()):
+                self._read(path)
+                try:
+                    marks.read_note(path)
+                except (OSError, GraftlmError) as error:
+                    yield Fault(path, _behind(error, f"the note {path} "), lost=False)
+
+    def _evaluations(self) -> Iterator[Fault]:
+        for name, number, folder in self._of_versions(self.layout.evaluations):
+            yield from self._has_version(folder, name, number)
+            for kept in sorted(folder.iterdir()):
+                for path, what in self._folder(kept) if kept.is_dir() else ((kept, "does not belong here"),):
+                    yield Fault(path, what, lost=False)
+
+    def _of_versions(self, root: Path) -> Iterator[tuple[str, str, Path]]:
+        for name in folders(root):
+            for number in folders(root / name):
+                yield name, number, root / name / number
+
+    def _has_version(self, folder: Path, name: str, number: str) -> Iterator[Fault]:
+        if not number.isdecimal() or not any(
+            path.exists() for path in (self.layout.record(name, int(number)), self.layout.removed(name, int(number)))
+        ):
+            yield Fault(folder, f"belongs to {name}@{number}, which is not there", lost=False)
+
+    def _read(self, path: Path) -> None:
+        self.files += 1
+        with suppress(OSError):
+            self.bytes += path.lstat().st_size
+
+
+def _others(folder: Path, known: tuple[str, ...]) -> list[str]:
+    return sorted(set(os.listdir(folder)) - set(known))  # noqa: PTH208 - names are all that is asked for
+
+
+def _strangers(folder: Path) -> Iterator[Fault]:
+    """What is no folder, where only folders are."""
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if path.is_symlink() or not path.is_dir():
+                yield Fault(path, "does not belong here", lost=False)
+
+
+def _named_well(folder: Path, name: str) -> Iterator[Fault]:
+    try:
+        check_name(name)
+    except GraftlmError:
+        yield Fault(folder, "has a name that no adapter can have", lost=False)
+
+
+def _behind(error: Exception, subject: str) -> str:
+    """The error's words without the file's name, which is told anyway."""
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    return str(error).removeprefix(subject)
