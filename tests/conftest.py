@@ -27,8 +27,14 @@ class Said:
     err: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A test that asks for no home of its own must not write into that of whoever runs it."""
+    os.environ["GRAFTLM_HOME"] = str(tmp_path_factory.mktemp("nobodys-home"))
+
+
 @pytest.fixture(scope="session")
-def _probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _probed(tmp_path_factory: pytest.TempPathFactory, _nobodys_home: None) -> Path:
     """One device probe for all tests, and the built-in models' own chat templates: both take a process."""
     from graftlm.chat_templates.own import OwnTemplate
     from graftlm.environments import probing

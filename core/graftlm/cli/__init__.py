@@ -25,6 +25,7 @@ COMMANDS = {
     "data": ("graftlm.cli.data:data", "Check, preview, split, convert and mix data"),
     "templates": ("graftlm.cli.templates:templates", "List, show, render and check prompt templates"),
     "adapters": ("graftlm.cli.adapters:adapters", "Find, compare, combine and move the adapters that are kept"),
+    "store": ("graftlm.cli.store:store", "Check, clean and migrate the store of adapters"),
     "models": ("graftlm.cli.models:models", "List and show the base models that are known"),
     "plugins": ("graftlm.cli.plugins:plugins", "List and show the plugins"),
     "envs": ("graftlm.cli.envs:envs", "Make and check the environments that some plugins run in"),

@@ -13,7 +13,11 @@ QUIET = ("taught-answers",)
 
 
 def value(score: Score) -> str:
-    return f"{score.value:.0%}" if score.unit == "fraction" else f"{score.value:.3g}"
+    return number(score.value, score.unit)
+
+
+def number(value: float, unit: str) -> str:
+    return f"{value:.0%}" if unit == "fraction" else f"{value:.3g}"
 
 
 def with_interval(score: Score) -> str:

@@ -19,7 +19,7 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> str:
     room = max(24, shutil.get_terminal_size((110, 20)).columns - indent)
     out = []
     for number, row in enumerate(lines):
-        parts = wrap(row[-1], room) or [""]
+        parts = [row[-1]] if len(row[-1]) <= room and row[-1].isprintable() else wrap(row[-1], room) or [""]
         line = "  ".join(
             [*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), parts[0]]
         ).rstrip()

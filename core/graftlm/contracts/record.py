@@ -36,7 +36,7 @@ class AdapterRecord:
     ``origin`` says how it came to be. What only a training run knows is empty for the others: ``run``, ``data_digest``,
     ``split_rows``, ``plan_hash``, ``scores`` and the losses. ``effective`` and ``proof`` were measured in any case.
     ``parents`` are the adapters that it goes on from, or is combined of. ``source`` says where an imported one was
-    found. ``environment`` is that of the backend and the digest of what was installed there, as ``name lock``, or empty.
+    found. ``environment`` is that of the backend and the digest of what was installed there (``name lock``), or empty.
     """
 
     name: str

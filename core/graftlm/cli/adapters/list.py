@@ -4,21 +4,54 @@ from __future__ import annotations
 
 import click
 
+FILTERS = (
+    ("--name", "PATTERN", "Of these names; * and ? stand for anything."),
+    ("--base", "MODEL", "On this base model."),
+    ("--tag", "TAG", "With this tag."),
+    ("--family", "NAME", "Of this model family."),
+    ("--method", "NAME", "Trained by this method."),
+    ("--template", "NAME", "With this prompt template."),
+    ("--quantization", "NAME", "On a base that was quantized so."),
+    ("--since", "TIME", "Made since then: 2026-11-01, or 2026-11-01T12:00."),
+)
+ORDERS = ("name", "created", "score", "gain", "forgot", "rows")
+
 
 @click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print the records as a JSON list.")
-def list_(as_json: bool) -> None:
-    """Every version of every adapter."""
-    from graftlm.contracts.serial import to_json
+@click.option("--kind", type=click.Choice(("adapter", "overlay")), help="For PEFT, or what full and freeze changed.")
+@click.option("--origin", type=click.Choice(("trained", "imported", "combined")), help="How it came to be.")
+@click.option("--newest", is_flag=True, help="The newest version of each name only.")
+@click.option("--sort", default="name", show_default=True, type=click.Choice(ORDERS), help="The best or most first.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N of them.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records, with their tags, as a JSON list.")
+def list_(
+    kind: str | None, origin: str | None, newest: bool, sort: str, limit: int | None, as_json: bool, **asked: str | None
+) -> None:
+    """Every version of every adapter, or those that are asked for."""
     from graftlm_registry.adapters import open_store
+    from graftlm_registry.adapters.index import as_json as records_json
+    from graftlm_registry.adapters.index import opened
+    from graftlm_registry.adapters.search import Search
 
-    records = list(open_store().records(lambda error: click.echo(f"Warning: {error}", err=True)))
-    if as_json:
-        click.echo(to_json(records))
-        return
-    if not records:
-        click.echo("no adapters yet: graftlm train DATA --model M, or graftlm demo")
-        return
-    from .record_text import summary_table
+    search = Search(
+        kind=kind or "", origin=origin or "", newest=newest, sort=sort, limit=limit or 0,
+        **{name: value or "" for name, value in asked.items()},
+    )  # fmt: skip
+    with opened(open_store().layout) as index:
+        found, tags = index.find(search), index.tags()
+        for why in index.damaged():
+            click.echo(f"Warning: {why}", err=True)
+        if as_json:
+            click.echo(records_json(index, found, tags))
+            return
+        if not found:
+            more = "" if search == Search(sort=sort) else " like that: graftlm adapters list shows all"
+            click.echo(f"no adapters{more or ' yet: graftlm train DATA --model M, or graftlm demo'}")
+            return
+    from .summary_table import summary_table
 
-    click.echo(summary_table(records))
+    click.echo(summary_table(found, tags))
+
+
+for _flag, _word, _help in FILTERS:
+    list_ = click.option(_flag, metavar=_word, help=_help)(list_)

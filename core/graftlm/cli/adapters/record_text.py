@@ -8,71 +8,74 @@ from pathlib import Path
 from graftlm.contracts.evaluated import EvaluationRecord
 from graftlm.contracts.outcome import Effective
 from graftlm.contracts.record import AdapterRecord
+from graftlm_registry.adapters.marks import Note
 
 from ..forgetting import forgetting_lines
 from ..option_words import option_words
-from ..scores import pairs, score_table, value, with_interval
+from ..scores import score_table, with_interval
 from ..tables import table
+from ..terminal import visible
 
+MOST_TARGETS = 12
+"""Names of modules that are shown; an imported adapter may name every one of them."""
 SPLITS = ("train", "validation", "test")
 
 
-def summary_table(records: Sequence[AdapterRecord]) -> str:
-    """A line an adapter."""
-    rows = [
-        (
-            record.reference,
-            record.base.name,
-            record.method if record.quantization == "none" else f"{record.method} on {record.quantization}",
-            str(record.split_rows.get("train", 0)),
-            _headline(record),
-            record.created[:16].replace("T", " "),
-        )
-        for record in records
-    ]
-    return table(rows, ("adapter", "base", "method", "rows", "unseen rows", "created (UTC)"))
-
-
-def _headline(record: AdapterRecord) -> str:
-    """The first metric of the new skill, before and after."""
-    new = [pair for pair in pairs(record.scores) if pair[0].role == "new"]
-    return f"{value(new[0][0])} → {value(new[0][1])}" if new else "not scored"
-
-
-def record_text(record: AdapterRecord, path: Path) -> str:
-    """The whole record."""
-    base, effective, proof, h = record.base, record.effective, record.proof, record.hyperparameters
-    loss = f"{record.final_loss:.4f}"
-    if record.validation_loss is not None:
-        loss += f", validation {record.validation_loss:.4f}"
-    ran = f"{effective.backend}, {effective.attention} attention, {effective.dtype} on {effective.device}"
+def record_text(record: AdapterRecord, path: Path, tags: Sequence[str] = (), notes: Sequence[Note] = ()) -> str:
+    """The whole record, with what was said of it since."""
+    base, effective, proof = record.base, record.effective, record.proof
+    ran = f"{effective.attention} attention, {effective.dtype} on {effective.device}"
+    if effective.backend:
+        ran = f"{effective.backend}, {ran}"
     rows = [
         ("adapter", f"{record.reference} ({record.kind}), {record.created}"),
-        ("base", f"{base.name} ({base.model_type}, {base.source}), trained in {base.dtype}"),
+        *([("tags", ", ".join(tags))] if tags else []),
+        *((f"note {note.created[:10]}", visible(note.text)) for note in notes),
+        *([("found at", visible(record.source))] if record.source else []),
+        ("base", f"{base.name} ({base.model_type}, {base.source}), in {base.dtype}"),
         *([("revision", base.revision)] if base.revision else []),
         ("base weights", base.weights_digest[:16]),
         ("template", f"{record.template} ({record.template_hash})"),
         ("method", _method(record)),
         ("quantization", _quantization(record)),
         *([("rope", str(record.load.rope))] if record.load.rope else []),
-        *([("goes on from", ", ".join(record.parents))] if record.parents else []),
-        ("data", ", ".join(f"{record.split_rows[s]} {s}" for s in SPLITS if s in record.split_rows) + " rows"),
-        ("training", f"{h['steps']} steps of {h['batch_size']} ({h['epochs']:g} epochs), seed {h['seed']}"),
-        ("learning rate", f"{h['learning_rate']:g}, {h['schedule']}"),
-        ("loss", loss),
+        *_origin(record),
         *([("environment", record.environment)] if record.environment else []),
         ("effective", f"{ran}, {effective.adapted_layers} layers adapted"),
         *([("code of others", code_of_others(effective))] if effective.patched else []),
-        ("trained", f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters"),
+        ("its size", f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters"),
         ("effect", f"changes the logits by up to {proof.effect:.3g}; reloaded, they differ by {proof.reload:.3g}"),
         ("versions", ", ".join(f"{name} {v}" for name, v in effective.versions.items())),
-        ("plan", record.plan_hash[:16]),
+        *([("plan", record.plan_hash[:16])] if record.plan_hash else []),
         ("digest", record.digest[:16]),
         ("files", str(path)),
     ]
     forgotten = "\n".join(forgetting_lines(record.changes, record.name))
     parts = [table(rows), *([score_table(record.scores, record.changes)] if record.scores else []), forgotten]
     return "\n\n".join(filter(None, parts))
+
+
+def _origin(record: AdapterRecord) -> list[tuple[str, str]]:
+    """How it came to be."""
+    h = record.hyperparameters
+    if record.origin == "imported":
+        return [("origin", "imported: nothing is known of its training")]
+    if record.origin == "combined":
+        weights = h.get("weights") or ()
+        parts = [f"{parent} × {weight:g}" for parent, weight in zip(record.parents, weights, strict=False)]
+        words = [str(h.get("combination", "")), *(f"{n} {h[n]:g}" for n in ("density", "seed") if h.get(n) is not None)]
+        return [("combined of", ", ".join(parts or record.parents)), ("combination", ", ".join(words))]
+    loss = "" if record.final_loss is None else f"{record.final_loss:.4f}"
+    if record.validation_loss is not None:
+        loss += f", validation {record.validation_loss:.4f}"
+    return [
+        *([("goes on from", ", ".join(record.parents))] if record.parents else []),
+        ("data", ", ".join(f"{record.split_rows[s]} {s}" for s in SPLITS if s in record.split_rows) + " rows"),
+        ("data digest", record.data_digest[:16]),
+        ("training", f"{h['steps']} steps of {h['batch_size']} ({h['epochs']:g} epochs), seed {h['seed']}"),
+        ("learning rate", f"{h['learning_rate']:g}, {h['schedule']}"),
+        ("loss", loss),
+    ]
 
 
 def evaluations_text(found: Sequence[tuple[EvaluationRecord, Path]]) -> str:
@@ -97,7 +100,8 @@ def code_of_others(effective: Effective) -> str:
 def _method(record: AdapterRecord) -> str:
     known = record.hyperparameters
     said = [f"{name} {known[name]:g}" for name in ("rank", "alpha", "dropout") if known.get(name) is not None]
-    on = [f"on {', '.join(known['target_modules'])}"] if known["target_modules"] else []
+    targets = known.get("target_modules") or ()
+    on = [f"on {', '.join(targets)}"] if 0 < len(targets) <= MOST_TARGETS else []
     options = option_words("method", record.method, known.get("options", {}))
     return ", ".join([record.method, *said, *on, *options])
 

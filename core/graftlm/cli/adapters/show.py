@@ -9,7 +9,7 @@ import click
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def show(name: str, as_json: bool) -> None:
-    """The record of NAME (its newest version) or NAME@VERSION."""
+    """The record of NAME (its newest version), NAME@VERSION or NAME@TAG."""
     from graftlm.contracts.serial import to_json
     from graftlm_registry.adapters import open_store
 
@@ -22,7 +22,8 @@ def show(name: str, as_json: bool) -> None:
 
     from .record_text import evaluations_text, record_text
 
-    click.echo(record_text(record, store.path(record.reference)))
+    tags = [tag for tag, version in store.tags(record.name).items() if version == record.version]
+    click.echo(record_text(record, store.path(record.reference), tags, store.notes(record.reference)))
     found = kept_evaluations(record.reference, lambda error: click.echo(f"Warning: {error}", err=True))
     if found:
         click.echo(f"\n{evaluations_text(found)}")

@@ -1,0 +1,81 @@
+"""Two records side by side: what is not the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graftlm.contracts.outcome import Score
+from graftlm.contracts.record import AdapterRecord
+from graftlm.contracts.serial import to_builtins
+
+from ..scores import with_interval
+
+SHORT = 16
+"""Digits of a digest that are shown."""
+
+
+def differences(one: AdapterRecord, two: AdapterRecord) -> dict[str, tuple[Any, Any]]:
+    """By the name of what differs, how each has it."""
+    mine, theirs = dict(_facts(one)), dict(_facts(two))
+    names = dict.fromkeys((*mine, *theirs))
+    return {n: (mine.get(n, ""), theirs.get(n, "")) for n in names if mine.get(n, "") != theirs.get(n, "")}
+
+
+def _facts(record: AdapterRecord) -> Iterator[tuple[str, Any]]:
+    yield from {
+        "kind": record.kind, "origin": record.origin, "base": record.base.name,
+        "base revision": record.base.revision, "base files": record.base.files_digest[:SHORT],
+        "base weights": record.base.weights_digest[:SHORT], "precision": record.base.dtype,
+        "template": f"{record.template} ({record.template_hash})", "thinking": record.thinking,
+        "quantization": record.quantization, "rope": str(record.load.rope or "none"), "method": record.method,
+    }.items()  # fmt: skip
+    yield from _flat(record.hyperparameters)
+    yield "data", record.data_digest[:SHORT]
+    for split, rows in record.split_rows.items():
+        yield f"{split} rows", rows
+    yield "parents", ", ".join(record.parents) or "none"
+    yield "final loss", _rounded(record.final_loss)
+    yield "validation loss", _rounded(record.validation_loss)
+    yield "backend", record.effective.backend
+    yield "attention", record.effective.attention
+    yield "device", record.device
+    yield "environment", record.environment or "none"
+    yield "graftlm", record.graftlm
+    yield from record.effective.versions.items()
+    yield "plan", record.plan_hash[:SHORT]
+    yield "created", record.created
+    yield "files", record.digest[:SHORT]
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in to_builtins(values).items():
+        said = f"{above}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{said}: ")
+        else:
+            yield said, ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _rounded(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def score_rows(one: AdapterRecord, two: AdapterRecord) -> list[tuple[str, str, str, str]]:
+    """What either was scored on after it was trained."""
+    mine, theirs = _after(one), _after(two)
+    keys = dict.fromkeys((*mine, *theirs))
+    return [(key[0], key[1], _value(mine.get(key)), _value(theirs.get(key))) for key in keys]
+
+
+def _after(record: AdapterRecord) -> dict[tuple[str, str, str], Score]:
+    """By evaluation, metric and evaluator; the new skill goes by the adapter's name, which may be another in each."""
+    return {
+        ("new, unseen rows" if s.role == "new" else s.evaluation, s.metric, s.evaluator or s.metric): s
+        for s in record.scores
+        if s.moment == "after"
+    }
+
+
+def _value(score: Score | None) -> str:
+    return "" if score is None else with_interval(score)
