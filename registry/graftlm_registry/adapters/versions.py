@@ -34,19 +34,16 @@ def folders(path: Path) -> list[str]:
 
 def versions(layout: Layout, name: str) -> Versions:
     """None of each for a name that is not there."""
-    kept, removed, last = [], [], 0
     try:
-        with os.scandir(layout.adapters / name) as entries:  # a Path for each of 10,000 would take ten times as long
-            files = [entry.name for entry in entries]
+        files = os.listdir(layout.adapters / name)  # noqa: PTH208 - a Path for each of 10,000 takes ten times as long
     except (FileNotFoundError, NotADirectoryError):
         return Versions([], [], 0)
-    for file in files:
-        number, _, rest = file.partition(".")
-        if not number.isdecimal() or not number.isascii():
-            continue
-        last = max(last, int(number))
-        if rest == "json":
-            kept.append(int(number))
-        elif rest == "removed.json":
-            removed.append(int(number))
-    return Versions(sorted(kept), sorted(removed), last)
+    kept = _numbers(files, ".json")
+    removed = _numbers(files, ".removed.json")
+    burnt = _numbers(files, ".json.claim") if len(kept) + len(removed) < len(files) else []
+    return Versions(kept, removed, max((numbers[-1] for numbers in (kept, removed, burnt) if numbers), default=0))
+
+
+def _numbers(files: list[str], end: str) -> list[int]:
+    stems = [file[: -len(end)] for file in files if file.endswith(end)]
+    return sorted(int(stem) for stem in stems if stem.isdecimal() and stem.isascii())

@@ -18,6 +18,8 @@ from ..terminal import visible
 
 MOST_TARGETS = 12
 """Names of modules that are shown; an imported adapter may name every one of them."""
+TRAINING = "{steps} steps of {batch_size} ({epochs:g} epochs), seed {seed}"
+RATE = "{learning_rate:g}, {schedule}"
 SPLITS = ("train", "validation", "test")
 
 
@@ -72,9 +74,9 @@ def _origin(record: AdapterRecord) -> list[tuple[str, str]]:
         *([("goes on from", ", ".join(record.parents))] if record.parents else []),
         ("data", ", ".join(f"{record.split_rows[s]} {s}" for s in SPLITS if s in record.split_rows) + " rows"),
         ("data digest", record.data_digest[:16]),
-        ("training", f"{h['steps']} steps of {h['batch_size']} ({h['epochs']:g} epochs), seed {h['seed']}"),
-        ("learning rate", f"{h['learning_rate']:g}, {h['schedule']}"),
-        ("loss", loss),
+        *([("training", TRAINING.format(**h))] if {"steps", "batch_size", "epochs", "seed"} <= h.keys() else []),
+        *([("learning rate", RATE.format(**h))] if {"learning_rate", "schedule"} <= h.keys() else []),
+        *([("loss", loss)] if loss else []),
     ]
 
 

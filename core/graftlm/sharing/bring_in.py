@@ -1,0 +1,276 @@
+"""An adapter from outside, into the store: one of graftlm's own with its record, any other proved on its base first."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graftlm.chat_templates.binding import undated
+from graftlm.chat_templates.own import OwnTemplate
+from graftlm.contracts.config import AUTO
+from graftlm.contracts.errors import GraftlmError, ModelError, PluginError, UsageError
+from graftlm.contracts.job import Answerer, Kept
+from graftlm.contracts.model import ModelDescription
+from graftlm.contracts.outcome import Effective, Proof
+from graftlm.contracts.plan import EncodingPlan
+from graftlm.contracts.record import AdapterRecord, BaseModel
+from graftlm.contracts.serial import file_digest, to_builtins
+from graftlm.contracts.specs import PromptTemplate, TuningMethod
+from graftlm.environments.probing import probe
+from graftlm.planning import base_model
+from graftlm.planning.fingerprints import SMALL_FILES, model_digest, template_hash
+from graftlm.planning.prompting import JUDGE, choose_template
+from graftlm.running.answerers import of_model
+from graftlm.running.fitting import prove_fit, texts_for
+from graftlm.running.worker_process import OnEvent, StartWorker, run_worker
+from graftlm.version import __version__
+from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters.content import content_digest
+from graftlm_registry.adapters.names import check_name
+from graftlm_registry.plugins import Registry
+
+from .with_record import publish_with_record
+
+if TYPE_CHECKING:
+    from graftlm_registry.adapters.outside.taking_in import TakenIn
+
+HUB = "hf:"
+LONGEST = 512
+"""Tokens of a row that is scored by its loss, where no record says how long the rows of its training were."""
+VARIANTS = (("use_dora", "dora"), ("use_rslora", "rslora"))
+"""LoRA by other names, by what says so in the configuration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroughtIn:
+    """``notes`` say what was changed or left aside; ``proved``: by this graftlm, not by the one that made it."""
+
+    record: AdapterRecord
+    notes: tuple[str, ...]
+    proved: bool
+
+
+def bring(
+    source: str,
+    registry: Registry,
+    on_event: OnEvent,
+    *,
+    name: str = "",
+    base: str = "",
+    template: str = "",
+    start: StartWorker = run_worker,
+) -> BroughtIn:
+    """From a folder, an archive, or ``hf:owner/name``."""
+    if not source.startswith(HUB):
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise UsageError(f"{source} is not there: give a folder, an archive, or hf:OWNER/NAME")
+        said = str(path.resolve())
+        return _brought(path, registry, on_event, name or _name(path.name), base, template, said, start)
+    from .hub import downloaded
+
+    folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
+    try:
+        found = downloaded(source, folder)
+        bare = source.removeprefix(HUB).partition("@")[0].rpartition("/")[2]
+        return _brought(found, registry, on_event, name or _name(bare), base, template, source, start)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def bring_in(
+    folder: Path,
+    registry: Registry,
+    on_event: OnEvent,
+    *,
+    name: str = "",
+    base: str = "",
+    template: str = "",
+    source: str = "",
+    start: StartWorker = run_worker,
+) -> AdapterRecord:
+    """From a folder that was fetched from ``source``."""
+    name = name or _name(source.rstrip("/").rpartition("/")[2])
+    return _brought(folder, registry, on_event, name, base, template, source, start).record
+
+
+def _brought(
+    place: Path,
+    registry: Registry,
+    on_event: OnEvent,
+    name: str,
+    base: str,
+    template: str,
+    source: str,
+    start: StartWorker,
+) -> BroughtIn:
+    from graftlm_registry.adapters.outside.taking_in import take_in
+
+    check_name(name)
+    store = open_store()
+    staged = store.stage()
+    try:
+        taken = take_in(place, staged)
+        if taken.record is not None and not base and not template:
+            record = publish_with_record(taken, staged, name, source, config=taken.given)
+            return BroughtIn(record=record, notes=taken.notes, proved=False)
+        method = _method(taken, registry)
+        reference, description = _base(taken, base, registry)
+        chosen = _template(taken, template, description, registry)
+        who = replace(
+            of_model(reference, registry, chosen, ""),
+            kept=Kept(folder=str(staged), method=method),
+        )
+        effective, proof = prove_fit(who, texts_for(who, registry), on_event, start)
+        digest = content_digest(staged)
+        draft = _draft(taken, who, reference, description, effective, proof, registry)
+        record = store.publish(staged, replace(draft, name=name, digest=digest, source=source, method=method))
+        return BroughtIn(record=record, notes=taken.notes, proved=True)
+    except GraftlmError as error:  # a worker speaks of the files that it was given
+        error.args = (str(error).replace(str(staged), str(place)),)
+        raise
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _name(words: str) -> str:
+    """A folder's or a repository's name as a name for an adapter; ``UsageError`` where nothing of it can be one."""
+    bare = re.sub(r"\.(tar\.\w+|tgz|tar|zip)$", "", words.lower())
+    name = re.sub(r"[^a-z0-9_-]+", "-", bare).strip("-_")[:64]
+    if not name:
+        raise UsageError(f"'{words}' is no name for an adapter: give one with --name")
+    return name
+
+
+def _method(taken: TakenIn, registry: Registry) -> str:
+    """The tuning method that puts it onto a base."""
+    name = taken.peft_type.lower()
+    name = next((v for key, v in VARIANTS if name == "lora" and taken.config.get(key)), name)
+    try:
+        spec = registry.get(TuningMethod, name)
+    except PluginError as error:
+        raise PluginError(f"an adapter of PEFT's type {taken.peft_type} cannot be kept: {error}") from None
+    if spec.keeps != "adapter":
+        raise PluginError(f"an adapter of PEFT's type {taken.peft_type} cannot be kept: graftlm has no such adapters")
+    return spec.name
+
+
+def _base(taken: TakenIn, asked: str, registry: Registry) -> tuple[str, ModelDescription]:
+    """The reference by which the base is found from anywhere, and what it is."""
+    reference = asked or taken.base
+    if reference and Path(reference).expanduser().is_dir():
+        reference = str(Path(reference).expanduser().resolve())
+    if not reference:
+        raise UsageError("the adapter does not say which base model it is for: give it with --base")
+    try:
+        return reference, base_model.describe(base_model.request(reference), registry)[1]
+    except ModelError as error:
+        if asked:
+            raise
+        raise ModelError(f"the adapter is for {reference}, which is not here: give it with --base ({error})") from None
+
+
+def _template(taken: TakenIn, asked: str, description: ModelDescription, registry: Registry) -> str:
+    """Of the adapter's own chat template, which it was trained with, the name that it has here."""
+    if asked or not taken.chat_template:
+        return asked or AUTO
+    with OwnTemplate.from_folder(description.folder, description.name) as own:
+        same = own.chat_template.strip() == taken.chat_template.strip()
+    if same:
+        return AUTO
+    family = base_model.family_of(description, "auto", registry)
+    folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
+    try:
+        for file in SMALL_FILES:
+            if "/" not in file and (description.folder / file).is_file():
+                shutil.copyfile(description.folder / file, folder / file)
+        (folder / "chat_template.jinja").write_text(taken.chat_template, encoding="utf-8")
+        theirs = replace(description, folder=folder, name="the adapter")
+        found = choose_template(AUTO, False, family, theirs, registry)
+        if found.problems or found.own != "same" or found.template.name == JUDGE:
+            raise UsageError(
+                "the adapter brings a chat template of its own, which is not its base's, and none that graftlm knows "
+                "renders as it does: say with --template which one it was trained with ('graftlm templates list')"
+            )
+        return found.template.name
+    except GraftlmError as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(
+            f"the adapter's own chat template cannot be used ({error}): say with --template which one it was trained "
+            "with"
+        ) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _draft(
+    taken: TakenIn,
+    who: Answerer,
+    reference: str,
+    description: ModelDescription,
+    effective: Effective,
+    proof: Proof,
+    registry: Registry,
+) -> AdapterRecord:
+    """The record, with what is still to be filled in left empty."""
+    with OwnTemplate.from_folder(description.folder, description.name) as own:
+        hashed = template_hash(undated(registry.get(PromptTemplate, who.template), own))
+    devices = probe().devices
+    return AdapterRecord(
+        name="",
+        version=0,
+        kind="adapter",
+        digest="",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        run="",
+        base=BaseModel(
+            reference=reference,
+            name=description.name,
+            source=description.source,
+            revision=description.revision,
+            files_digest=model_digest(description),
+            weights_digest=proof.base_after,
+            dtype=who.load.dtype,
+            model_type=description.model_type,
+            family=base_model.family_of(description, "auto", registry).name,
+        ),
+        load=who.load,
+        template=who.template,
+        template_hash=hashed,
+        tokenizer_hash=file_digest(Path(who.model) / "tokenizer.json"),
+        quantization="none",
+        method="",
+        hyperparameters=_hyperparameters(taken.config, who.thinking),
+        data_digest="",
+        split_rows={},
+        plan_hash="",
+        effective=effective,
+        proof=proof,
+        scores=(),
+        final_loss=None,
+        validation_loss=None,
+        device=devices[0].name if who.device != "cpu" else devices[-1].name,
+        graftlm=__version__,
+        thinking=who.thinking,
+        origin="imported",
+    )
+
+
+def _hyperparameters(config: Mapping[str, Any], thinking: bool) -> dict[str, Any]:
+    """What the configuration says; nothing is known of the training."""
+    targets = config.get("target_modules")
+    return {
+        "rank": config.get("r"),
+        "alpha": config.get("lora_alpha"),
+        "dropout": config.get("lora_dropout"),
+        "target_modules": sorted(targets) if isinstance(targets, list | tuple) else [],
+        "options": {},
+        "encoding": to_builtins(EncodingPlan(max_length=LONGEST, thinking=thinking)),
+    }
