@@ -23,8 +23,10 @@ from graftlm.contracts.errors import GraftlmError, StoreError
 from graftlm.contracts.serial import to_json
 from graftlm_registry.adapters import AdapterStore
 from graftlm_registry.adapters.content import content_digest
+from graftlm_registry.adapters.layout import Layout
 from graftlm_registry.adapters.names import LONGEST, RESERVED, check_name
 from graftlm_registry.adapters.references import Reference, read_reference
+from graftlm_registry.adapters.versions import highest, versions
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -204,6 +206,7 @@ def test_order_of_the_writes_survives_a_crash(store: AdapterStore, monkeypatch: 
         "fsync staged",
         "rename",
         "fsync objects",
+        "fsync root",  # the folder of adapters is empty: whoever made it may not have come to that
         "fsync adapters",  # the name's folder was made
         "fsync record",
         "link",
@@ -213,6 +216,7 @@ def test_order_of_the_writes_survives_a_crash(store: AdapterStore, monkeypatch: 
 
 def _folders(store: AdapterStore, staged: Path) -> Iterator[tuple[Path, str]]:
     yield staged, "staged"
+    yield store.root, "root"
     yield store.root / "objects", "objects"
     yield store.root / "adapters", "adapters"
 
@@ -582,3 +586,14 @@ def test_a_home_that_is_read_only(alpaca: Path, home: Path) -> None:
 def test_the_drafts_version_does_not_matter(store: AdapterStore) -> None:
     staged = fill(store.stage())
     assert store.publish(staged, replace(draft(content_digest(staged)), version=7)).version == 1
+
+
+@UNHURRIED
+@given(st.integers(0, 40), st.sets(st.integers(1, 40)))
+def test_the_highest_number_is_found_in_a_few_looks(count: int, removed: set[int], tmp_path: Path) -> None:
+    layout = Layout(tmp_path / f"{count}-{len(removed)}-{os.urandom(4).hex()}")
+    folder = layout.adapters / "skill"
+    folder.mkdir(parents=True)
+    for number in range(1, count + 1):
+        (layout.removed if number in removed else layout.record)("skill", number).touch()
+    assert highest(layout, "skill") == count == versions(layout, "skill").last

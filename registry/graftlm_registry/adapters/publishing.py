@@ -9,15 +9,16 @@ from pathlib import Path
 
 from graftlm.contracts.errors import GraftlmError, StoreError
 from graftlm.contracts.record import AdapterRecord
+from graftlm.contracts.serial import to_json
 
 from .content import content_digest
-from .durable import create_exclusively, make_folder, sync_tree
+from .durable import create_exclusively, make_folder, remove_file, sync_tree
 from .layout import LAYOUT, Layout
 from .live import announced
 from .manifest import write_manifest
 from .objects import ensure, place, withdraw
-from .records import read_record, record_bytes
-from .versions import versions
+from .records import parse_record, read_record, record_bytes
+from .versions import given, highest
 
 TRIES = 100_000
 """Of claiming a number: many more than there can be writers."""
@@ -30,14 +31,14 @@ def publish(layout: Layout, staged: Path, draft: AdapterRecord) -> AdapterRecord
     if content_digest(staged) != draft.digest:
         raise StoreError(f"the staged adapter in {staged} is not the one that was proved: nothing was published")
     digest = draft.digest
-    before = versions(layout, draft.name).kept
+    before = highest(layout, draft.name)
     with announced(layout, digest, staged):
         write_manifest(staged)
         sync_tree(staged)
         placed = place(staged, layout.objects / digest)
         try:
             # where the files were not there before, no version of before can have them
-            record = _claim(layout, draft, set(before) if placed else set())
+            record = _claim(layout, draft, before if placed else 0)
         except BaseException:
             if placed:
                 with suppress(OSError, GraftlmError):
@@ -48,26 +49,28 @@ def publish(layout: Layout, staged: Path, draft: AdapterRecord) -> AdapterRecord
     return record
 
 
-def _claim(layout: Layout, draft: AdapterRecord, others: set[int]) -> AdapterRecord:
-    """A version of one's own, or the one that the same run published with the same files. ``others`` are versions that
-    are certainly not that one.
+def _claim(layout: Layout, draft: AdapterRecord, before: int) -> AdapterRecord:
+    """A version of one's own, or the one that the same run published with the same files; those up to ``before`` are
+    certainly not that one.
     """
-    folder = layout.adapters / draft.name
+    folder, number = layout.adapters / draft.name, before
     try:
         for _ in range(TRIES):
-            known = versions(layout, draft.name)
-            for version in known.kept:
-                if version not in others and (same := _same(layout, draft, version)):
+            while given(layout, draft.name, number + 1):
+                number += 1
+                if same := _same(layout, draft, number):
                     return same
-                others.add(version)
-            record = replace(draft, version=known.last + 1)
+            record = replace(draft, version=number + 1)
             path = layout.record(record.name, record.version)
             try:
                 make_folder(folder)
                 create_exclusively(path, record_bytes(record), layout.fresh("record"))
             except (FileExistsError, FileNotFoundError):  # another took the number, or an empty folder away
                 continue
-            return read_record(path, LAYOUT)
+            if layout.removed(record.name, record.version).exists():  # it was given and taken back in the meantime
+                remove_file(path, layout.fresh("record"))
+                continue
+            return parse_record(to_json(record), str(path))  # as it will be read
     except BaseException:
         with suppress(OSError):
             folder.rmdir()

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from .durable import CLAIM
 from .layout import Layout
 
 
@@ -40,10 +41,29 @@ def versions(layout: Layout, name: str) -> Versions:
         return Versions([], [], 0)
     kept = _numbers(files, ".json")
     removed = _numbers(files, ".removed.json")
-    burnt = _numbers(files, ".json.claim") if len(kept) + len(removed) < len(files) else []
+    burnt = _numbers(files, f".json{CLAIM}") if len(kept) + len(removed) < len(files) else []
     return Versions(kept, removed, max((numbers[-1] for numbers in (kept, removed, burnt) if numbers), default=0))
 
 
 def _numbers(files: list[str], end: str) -> list[int]:
     stems = [file[: -len(end)] for file in files if file.endswith(end)]
     return sorted(int(stem) for stem in stems if stem.isdecimal() and stem.isascii())
+
+
+def given(layout: Layout, name: str, number: int) -> bool:
+    """Whether a number was ever given."""
+    record = layout.record(name, number)
+    return any(os.path.lexists(path) for path in (record, layout.removed(name, number), f"{record}{CLAIM}"))
+
+
+def highest(layout: Layout, name: str) -> int:
+    """The highest number that was ever given, or 0. Numbers have no gaps, so a few looks tell it, however many there
+    are; where somebody made a gap by hand, it may be the one below that.
+    """
+    below, above = 0, 1
+    while given(layout, name, above):
+        below, above = above, 2 * above
+    while above - below > 1:
+        middle = (below + above) // 2
+        below, above = (middle, above) if given(layout, name, middle) else (below, middle)
+    return below
