@@ -163,8 +163,8 @@ def test_eight_writers_at_once_lose_nothing(store: AdapterStore, tmp_path: Path)
     (shared,) = {versions[10] for versions in said}
     assert sorted([*own, shared]) == list(range(1, 82))
     records = {record.run: record for record in store.records(lambda error: None)}
-    for who, versions in enumerate(said):
-        for i, version in enumerate(versions[:10]):
+    for who, numbers in enumerate(said):
+        for i, version in enumerate(numbers[:10]):
             record = records[f"run-{who}-{i}"]
             assert (record.version, record.digest) == (version, digests[i])
             assert content_digest(store.path(record.reference)) == digests[i]
@@ -589,7 +589,7 @@ def test_the_drafts_version_does_not_matter(store: AdapterStore) -> None:
 
 
 @UNHURRIED
-@given(st.integers(0, 40), st.sets(st.integers(1, 40)))
+@given(count=st.integers(0, 40), removed=st.sets(st.integers(1, 40)))
 def test_the_highest_number_is_found_in_a_few_looks(count: int, removed: set[int], tmp_path: Path) -> None:
     layout = Layout(tmp_path / f"{count}-{len(removed)}-{os.urandom(4).hex()}")
     folder = layout.adapters / "skill"
