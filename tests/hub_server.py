@@ -1,4 +1,5 @@
 """A Hugging Face hub on this machine: the protocol as far as ``snapshot_download`` speaks it, and a log of requests.
+Uploads are in ``hub_uploads``.
 
 Endpoints: ``/api/models/ID[/revision/REV]``, ``/api/models/ID/tree/REV``, ``/ID/resolve/REV/FILE`` (HEAD, GET, ranges);
 for data sets ``/api/datasets/…`` and ``/datasets/ID/…``. A data set is added as ``datasets/ID``.
@@ -20,6 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from hub_uploads import Uploads
 
 API = re.compile(
     r"/api/(?:models/|(?=datasets/))(?P<repo>(?:datasets/)?[^/]+/[^/]+)(?:/(?P<what>revision|tree)/(?P<revision>[^/]+))?"
@@ -82,6 +85,7 @@ class HubServer:
         self.everything: Answer | None = None
         self.hangs_up = False
         self.breaks: dict[str, int] = {}
+        self.uploads = Uploads(self)
         hub = self
 
         class Handler(_Handler):
@@ -142,7 +146,7 @@ class HubServer:
         files = repository.commits[commit]
         if what == "tree":
             return Answer.json([_tree_entry(path, content) for path, content in sorted(files.items())])
-        siblings = [{"rfilename": path} for path in sorted(files)]
+        siblings = [{"rfilename": path, "size": len(content)} for path, content in sorted(files.items())]
         gated = "manual" if repository.gated else False
         return Answer.json({"id": name, "modelId": name, "sha": commit, "gated": gated, "siblings": siblings})
 
@@ -159,9 +163,9 @@ class HubServer:
         if content is None:
             return Answer.refusal(404, "EntryNotFound", "Entry not found")
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
-        if asked.name.endswith(LARGE):
+        if is_large(asked.name):
             headers |= {"X-Linked-Size": str(len(content)), "X-Linked-Etag": f'"{_sha256(content)}"'}
-        headers["ETag"] = f'"{_etag(asked.name, content)}"'
+        headers["ETag"] = f'"{etag(asked.name, content)}"'
         if not asked.range:
             return Answer(200, headers, content)
         first = int(asked.range.removeprefix("bytes=").partition("-")[0])
@@ -185,6 +189,7 @@ def hub_at_hand(folder: Path) -> Iterator[HubServer]:
         patch.setenv("HF_ENDPOINT", server.endpoint)
         patch.setenv("HF_HOME", str(folder))
         patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setenv("HF_HUB_DISABLE_XET", "1")
         importlib.reload(constants)
         close_session()
         yield server
@@ -203,9 +208,27 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._reply()
 
+    def do_POST(self) -> None:
+        self._reply()
+
+    def do_PUT(self) -> None:
+        self._reply()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = []
+        while length := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(length))
+            self.rfile.readline()
+        return b"".join(parts)
+
     def _reply(self) -> None:
         hub = self.server_hub
         path = urlsplit(self.path).path
+        writes = self.command in ("POST", "PUT")
+        body = self._body() if writes else b""
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         match = FILE.fullmatch(path)
         name = unquote(match["name"]) if match else ""
         asked = Asked(self.command, path, name, self.headers.get("Range", ""))
@@ -213,7 +236,10 @@ class _Handler(BaseHTTPRequestHandler):
         if hub.hangs_up:
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        answer = hub.answer(asked, path)
+        if hub.everything is None and writes:
+            answer = hub.uploads.answer(self.command, path, token, body)
+        else:
+            answer = hub.answer(asked, path)
         self.send_response(answer.status)
         for key, value in answer.headers.items():
             self.send_header(key, value)
@@ -235,9 +261,13 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _etag(name: str, content: bytes) -> str:
+def is_large(name: str) -> bool:
+    return name.endswith(LARGE)
+
+
+def etag(name: str, content: bytes) -> str:
     """SHA-256 of a large file, git's hash of another: what the cache names its blobs by."""
-    return _sha256(content) if name.endswith(LARGE) else _blob(content)
+    return _sha256(content) if is_large(name) else _blob(content)
 
 
 def _blob(content: bytes) -> str:
@@ -246,6 +276,6 @@ def _blob(content: bytes) -> str:
 
 def _tree_entry(path: str, content: bytes) -> dict[str, Any]:
     entry: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": _blob(content)}
-    if path.endswith(LARGE):
+    if is_large(path):
         entry["lfs"] = {"oid": _sha256(content), "size": len(content), "pointerSize": 134}
     return entry

@@ -75,6 +75,34 @@ def test_commands(arguments: tuple[str, ...], prints: str, home: Path) -> None:
     assert prints in out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("adapters", "list"),
+        ("adapters", "list", "--json", "--tag", "best"),
+        ("adapters", "show", "skill@best"),
+        ("adapters", "log", "skill"),
+        ("adapters", "path", "skill"),
+        ("adapters", "note", "skill", "good"),
+        ("adapters", "rm", "skill@1", "--yes"),
+        ("store", "verify"),
+        ("store", "gc"),
+        ("store", "info"),
+    ],
+    ids=" ".join,
+)
+def test_commands_of_the_store(arguments: tuple[str, ...], home: Path) -> None:
+    from kept_adapters import publish
+
+    from graftlm_registry.adapters import open_store
+
+    for run in ("run-1", "run-2"):
+        publish(open_store(), run=run)
+    open_store().tag("skill@2", "best")
+    loaded, _ = loaded_by(COMMAND, *arguments)
+    assert loaded == []
+
+
 @pytest.mark.parametrize("more", [(), ("--json",), ("--set", "method.use_rslora=true")], ids=["table", "json", "set"])
 def test_a_plan(more: tuple[str, ...], home: Path, alpaca: Path) -> None:
     """On real data and a real model; the machine was probed before."""

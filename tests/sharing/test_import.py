@@ -146,6 +146,7 @@ def test_what_was_exported_comes_back_whole(tmp_path: Path, monkeypatch: pytest.
     assert (back.record.reference, back.proved) == ("mine@1", False)
     assert back.record.digest == record.digest
     assert back.record.proof == record.proof
+    assert bring(str(tmp_path / "theirs.tar.gz"), registry(), lambda event: None, start=never).record.name == "theirs"
 
 
 def never(*_: Any, **__: Any) -> Any:

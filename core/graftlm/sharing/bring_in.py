@@ -72,14 +72,14 @@ def bring(
         if not path.exists():
             raise UsageError(f"{source} is not there: give a folder, an archive, or hf:OWNER/NAME")
         said = str(path.resolve())
-        return _brought(path, registry, on_event, name or _name(path.name), base, template, said, start)
+        return _brought(path, registry, on_event, name, path.name, base, template, said, start)
     from .hub import downloaded
 
     folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
     try:
         found = downloaded(source, folder)
         bare = source.removeprefix(HUB).partition("@")[0].rpartition("/")[2]
-        return _brought(found, registry, on_event, name or _name(bare), base, template, source, start)
+        return _brought(found, registry, on_event, name, bare, base, template, source, start)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -96,8 +96,8 @@ def bring_in(
     start: StartWorker = run_worker,
 ) -> AdapterRecord:
     """From a folder that was fetched from ``source``."""
-    name = name or _name(source.rstrip("/").rpartition("/")[2])
-    return _brought(folder, registry, on_event, name, base, template, source, start).record
+    called = source.rstrip("/").rpartition("/")[2]
+    return _brought(folder, registry, on_event, name, called, base, template, source, start).record
 
 
 def _brought(
@@ -105,14 +105,17 @@ def _brought(
     registry: Registry,
     on_event: OnEvent,
     name: str,
+    called: str,
     base: str,
     template: str,
     source: str,
     start: StartWorker,
 ) -> BroughtIn:
+    """``called`` is what the place is called: the adapter's name, where none is given and no record has one."""
     from graftlm_registry.adapters.outside.taking_in import take_in
 
-    check_name(name)
+    if name:
+        check_name(name)
     store = open_store()
     staged = store.stage()
     try:
@@ -120,6 +123,7 @@ def _brought(
         if taken.record is not None and not base and not template:
             record = publish_with_record(taken, staged, name, source, config=taken.given)
             return BroughtIn(record=record, notes=taken.notes, proved=False)
+        name = check_name(name or _name(called))
         method = _method(taken, registry)
         reference, description = _base(taken, base, registry)
         chosen = _template(taken, template, description, registry)

@@ -7,7 +7,7 @@ import click
 
 @click.command("import")
 @click.argument("source")
-@click.option("--name", metavar="NAME", help="What to call it.  [default: the folder's name]")
+@click.option("--name", metavar="NAME", help="What to call it.  [default: its record's name, or the folder's]")
 @click.option("--base", metavar="MODEL", help="Its base model.  [default: the one that it names]")
 @click.option("--template", metavar="NAME", help="The prompt template that it was trained with.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")

@@ -1,0 +1,128 @@
+"""An adapter that comes with the record of the graftlm that made it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graftlm.contracts.errors import GraftlmError, StoreError
+from graftlm.contracts.record import AdapterRecord
+from graftlm.contracts.serial import from_json, to_builtins
+from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters.content import content_digest
+from graftlm_registry.adapters.names import check_name
+
+from .portable import CONFIG, RECORD
+
+if TYPE_CHECKING:
+    from graftlm_registry.adapters.outside.taking_in import TakenIn
+
+BASE = "base_model_name_or_path"
+LONGEST = 20_000
+"""Characters of a word in a record."""
+DEEPEST = 32
+
+
+def publish_with_record(taken: TakenIn, staged: Path, name: str, source: str, *, config: bytes) -> AdapterRecord:
+    """Publish the checked files in ``staged`` under the record that came with them: everything of it stays but its
+    version, and its name where another is given. The same record and files again give the version that is there.
+
+    ``config`` is ``adapter_config.json`` as it came: the record's digest is of that, and ``taken`` has it cleaned.
+    ``source`` says where they come from, in messages. ``StoreError`` where the record is not of these files, or holds
+    what no record of graftlm holds.
+    """
+    where = f"{source or 'the adapter'}: {RECORD}"
+    record = read_record(taken.record or b"", where)
+    cleaned = (staged / CONFIG).read_bytes()
+    given = _given(config, where)
+    digest = ""
+    # exporting fills in the base's name where the stored configuration has none
+    unnamed = {key: value for key, value in given.items() if key != BASE}
+    for candidate in (given, {**unnamed, BASE: None}, {**unnamed, BASE: ""}, unnamed):
+        _write(staged / CONFIG, candidate)
+        digest = content_digest(staged)
+        if digest == record.digest:
+            if not _inert(candidate, taken.config):
+                (staged / CONFIG).write_bytes(cleaned)
+                record = replace(record, digest=content_digest(staged))
+            break
+    else:
+        raise StoreError(
+            f"{where} is of other files (digest {record.digest[:16]}, and these have {digest[:16]}): remove it to "
+            "import them as an adapter of unknown making"
+        )
+    return open_store().publish(staged, replace(record, name=check_name(name or record.name), version=0))
+
+
+def _given(config: bytes, where: str) -> dict[str, Any]:
+    try:
+        given = json.loads(config)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        raise StoreError(f"{where}: the {CONFIG} beside it is no JSON object")
+    return given
+
+
+def _inert(given: Mapping[str, Any], cleaned: Mapping[str, Any]) -> bool:
+    """Cleaning took away only what is not set."""
+    same = all(
+        given.get(key) == value or (_unset(given.get(key)) and (_unset(value) or key == BASE))
+        for key, value in cleaned.items()
+    )
+    return same and all(_unset(value) for key, value in given.items() if key not in cleaned)
+
+
+def _unset(value: object) -> bool:
+    return value is None or value is False or value in ("", [], {})
+
+
+def read_record(data: bytes, where: str) -> AdapterRecord:
+    """A record from outside, strictly."""
+    try:
+        record = from_json(data, AdapterRecord, where)
+    except RecursionError:
+        raise StoreError(f"{where} is nested too deeply") from None
+    except GraftlmError as error:
+        raise StoreError(str(error)) from None
+    for said in _words(to_builtins(record), where):
+        if not said.isprintable() and not said.replace("\n", "").replace("\t", "").isprintable():
+            raise StoreError(f"{where} holds characters that a terminal would obey")
+        if len(said) > LONGEST:
+            raise StoreError(f"{where} holds a word of {len(said):,} characters")
+    check_name(record.name)
+    if record.kind != "adapter":
+        raise StoreError(f"{where} is of an overlay, which only the graftlm that made it can use")
+    if record.load.trust_remote_code:
+        raise StoreError(f"{where} asks to run code of its base's repository, which graftlm does not take from outside")
+    try:
+        moment = datetime.fromisoformat(record.created)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise StoreError(f"{where} has no moment at which it was made")
+    return record
+
+
+def _write(config: Path, said: Mapping[str, Any]) -> None:
+    """As graftlm writes it."""
+    config.write_text(json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _words(value: object, where: str, depth: int = 0) -> Iterator[str]:
+    """All strings in a JSON value, keys too."""
+    if depth > DEEPEST:
+        raise StoreError(f"{where} is nested too deeply")
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield str(key)
+            yield from _words(each, where, depth + 1)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _words(each, where, depth + 1)
