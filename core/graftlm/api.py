@@ -43,6 +43,8 @@ from .contracts.specs import (
     Accelerator,
     Backend,
     BackendPreset,
+    Combination,
+    Combining,
     Command,
     DataFormat,
     Environment,
@@ -57,6 +59,7 @@ from .contracts.specs import (
 )
 
 if TYPE_CHECKING:
+    from .contracts.combining import CombinePlan
     from .contracts.load import LoadPlan, RopePlan
     from .contracts.plan import Evaluation, MethodPlan, Plan
     from .contracts.services import (
@@ -80,6 +83,7 @@ if TYPE_CHECKING:
 hookimpl = HookimplMarker("graftlm")
 
 LATE = {
+    "graftlm.contracts.combining": "CombinePlan",
     "graftlm.contracts.load": "LoadPlan RopePlan",
     "graftlm.contracts.plan": "Evaluation MethodPlan Plan",
     "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult Harness HarnessContext LoadContext "
@@ -107,6 +111,9 @@ __all__ = [
     "Batch",
     "Catalogue",
     "CatalogueEntry",
+    "Combination",
+    "CombinePlan",
+    "Combining",
     "Command",
     "Conversation",
     "DataError",

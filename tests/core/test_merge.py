@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from graftlm.contracts.job import MergeJob
 from graftlm.contracts.serial import from_json
 from graftlm.running import merge as merging
 from graftlm.running.answer import answer
+from graftlm.running.fitting import PROMPTS
 from graftlm.running.merge import Merged
 from graftlm.testing.in_process import start_in_process
 from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters.content import content_files
 from graftlm_registry.plugins import registry
 
 RUNS: Mapping[str, Mapping[str, Any]] = {
@@ -102,7 +105,7 @@ def test_the_merged_model_gives_the_adapter_s_logits_in_plain_transformers(
     assert (again - expected).abs().max() < 1e-4
     assert merged.difference < 1e-4
     assert merged.effect > 0.1
-    assert merged.tokens > merged.texts == len(merging.PROMPTS)
+    assert merged.tokens > merged.texts == len(PROMPTS)
     written = load_file(tmp_path / "out" / "model.safetensors")
     assert written.keys() == load_file(world.model / "model.safetensors").keys()
     assert {tensor.dtype for tensor in written.values()} == {torch.float32}
@@ -198,7 +201,7 @@ def test_it_is_compared_on_held_out_questions_where_there_are_some(world: World,
     assert rows > 0
     shutil.rmtree(trained.run)
     merged = merge("tested", tmp_path / "other")
-    assert (merged.held_out, merged.texts) == (False, len(merging.PROMPTS))
+    assert (merged.held_out, merged.texts) == (False, len(PROMPTS))
 
 
 @pytest.fixture
@@ -217,12 +220,13 @@ def leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def test_a_base_of_which_one_weight_has_changed_is_refused(
     world: World, tmp_path: Path, name: str, leaves_nothing: Path
 ) -> None:
-    (path,) = (tmp_path / "graftlm" / "store" / "adapters" / name).glob("*.json")
-    record = json.loads(path.read_text(encoding="utf-8"))
-    other = shutil.copytree(world.model, tmp_path / "mistral")
-    record["base"]["reference"] = str(other)  # where it lies is no matter
-    path.chmod(0o644)
-    path.write_text(json.dumps(record), encoding="utf-8")
+    other, store = shutil.copytree(world.model, tmp_path / "mistral"), open_store()
+    record, staged = store.get(name), store.stage()
+    for file in content_files(store.path(name)):
+        shutil.copyfile(file, staged / file.name)
+    base = replace(record.base, reference=str(other))  # where it lies is no matter
+    store.publish(staged, replace(record, name=f"{name}-moved", version=0, base=base))
+    name = f"{name}-moved"
     assert merge(name, tmp_path / "elsewhere").difference < 1e-4
     weights = load_file(other / "model.safetensors")
     weights["model.layers.0.self_attn.q_proj.weight"][3, 5] += 1e-4

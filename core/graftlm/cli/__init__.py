@@ -21,6 +21,7 @@ COMMANDS = {
     "eval": ("graftlm.cli.eval:evaluate", "Score models and adapters on DATA"),
     "repair": ("graftlm.cli.repair:repair", "Bring back what an adapter forgot, and keep what it learned"),
     "generate": ("graftlm.cli.generate:generate", "Answer a prompt, through an adapter or from a model"),
+    "chat": ("graftlm.cli.chat:chat", "Talk with an adapter or a model; switch and compare adapters live"),
     "demo": ("graftlm.cli.demo:demo", "Teach a small model something new, and see what it cost"),
     "data": ("graftlm.cli.data:data", "Check, preview, split, convert and mix data"),
     "templates": ("graftlm.cli.templates:templates", "List, show, render and check prompt templates"),

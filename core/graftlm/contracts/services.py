@@ -171,6 +171,33 @@ class Tuner(Protocol):
         """What ``apply`` returned as a plain model of the base's architecture."""
 
 
+class SwappingTuner(Tuner, Protocol):
+    """A ``Tuner`` whose adapters can live beside each other on a base. Without all of this, they answer alone."""
+
+    def alone(self, folder: Path) -> str:
+        """Why what ``save`` wrote can only be used alone on its base; empty where it can be beside others."""
+
+    def kind(self, folder: Path) -> str:
+        """Only what is of one kind can be on a base at the same time."""
+
+    def beside(self, model: Any, folder: Path, name: str) -> Any:
+        """The model with what ``save`` wrote on it too, to be switched to. ``model`` is the bare base, or what an
+        earlier call gave. Raises ``RunError`` where the files do not fit, to a tensor, and leaves the model as it was.
+        """
+
+    def switch(self, model: Any, name: str) -> None:
+        """From here on the model answers through the adapter of that name, or, by the empty one, as the bare base."""
+
+    def bare(self, model: Any) -> PreTrainedModel:
+        """The base with nothing on it, its weights what they were."""
+
+    def mixes(self, folder: Path) -> bool:
+        """Whether its rows can stand in one batch with those of others of its kind that do, and of the bare base."""
+
+    def rows(self, names: Sequence[str]) -> Mapping[str, Any]:
+        """Arguments of ``generate`` that say whose each row is (the empty name is the base's)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchContext:
     """What an accelerator's patch is handed. ``model`` is None before the ``model`` stage."""

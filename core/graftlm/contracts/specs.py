@@ -140,6 +140,38 @@ class Accelerator(Spec):
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Combination:
+    """A way to make one adapter of several. ``equal_ranks``: they must have one rank, which stays. ``density``: it
+    keeps a share of their numbers; ``random``: a drawn one. ``any_rank``: a rank can be asked for.
+    """
+
+    name: str
+    summary: str
+    equal_ranks: bool = False
+    density: bool = False
+    random: bool = False
+    any_rank: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Combining:
+    """How adapters of a method become one of ``method``: its tuner is a ``CombiningTuner``.
+
+    ``check(way, rank, folders)`` gives reasons against the adapters in these folders, by reference, before anything is
+    loaded; ``rank`` is 0 where none is asked for. ``settings(folder)`` are the hyperparameters of what was made: rank,
+    alpha, dropout, target_modules and options.
+    """
+
+    method: str
+    ways: tuple[Combination, ...]
+    check: Callable[[Combination, int, Mapping[str, Path]], Sequence[str]]
+    settings: Callable[[Path], Mapping[str, Any]]
+
+    def way(self, name: str) -> Combination | None:
+        return next((way for way in self.ways if way.name == name), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class TuningMethod(Spec):
     """What is trained. ``keeps``: a PEFT ``adapter``, or an ``overlay`` of changed base tensors.
@@ -148,7 +180,7 @@ class TuningMethod(Spec):
     ``rank``, ``alpha``, ``dropout`` and ``target_modules`` that it has; asking for another is an error.
     ``suggestions`` are settings that suit it, by name, before the model's own. ``trained(shape, method)`` counts
     the parameters that it trains, for the plan's estimate of memory. ``check(method, facts)`` gives reasons against
-    its settings and options, together and for this model.
+    its settings and options, together and for this model. ``combining`` says how its adapters can be made one.
     """
 
     kind: ClassVar[str] = "method"
@@ -158,6 +190,7 @@ class TuningMethod(Spec):
     suggestions: Mapping[str, Any] = field(default_factory=dict)
     trained: Callable[[ModelShape, MethodPlan], int] | None = None
     check: Callable[[MethodPlan, FamilyFacts], Sequence[str]] | None = None
+    combining: Combining | None = None
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 

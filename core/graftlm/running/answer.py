@@ -43,7 +43,7 @@ def answer(
     if record is None:
         who = of_model(name, registry, template, thinking)
     else:
-        _refuse_other_words(record, template, thinking)
+        refuse_other_words(record, template, thinking)
         who = of_adapter(stored(record, store, registry), registry)
     job = GenerateJob(who=who, prompts=tuple(prompts), max_new_tokens=max_new_tokens, system=system)
     folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
@@ -60,7 +60,7 @@ def is_adapter(name: str) -> bool:
     return PATTERN.fullmatch(bare) is not None and bare in open_store().names()
 
 
-def _refuse_other_words(record: AdapterRecord, template: str, thinking: str) -> None:
+def refuse_other_words(record: AdapterRecord, template: str, thinking: str) -> None:
     if template != AUTO:
         raise UsageError(f"{record.reference} answers in the template that it was trained with, '{record.template}'")
     if thinking:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from graftlm.chat_templates.binding import bound
-from graftlm.chat_templates.own import OwnTemplate
-from graftlm.contracts.conversation import Conversation, Message, RenderOptions
 from graftlm.contracts.errors import UsageError
-from graftlm.contracts.job import MergeJob
+from graftlm.contracts.job import Answerer, MergeJob
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import to_builtins, to_json
-from graftlm.contracts.specs import PromptTemplate
 from graftlm.environments.probing import probe
 from graftlm.planning.fingerprints import SMALL_FILES
 from graftlm.version import __version__
 from graftlm_registry.adapters import open_store
-from graftlm_registry.home import home
 from graftlm_registry.plugins import Registry
 
+from .fitting import carried_out, held_out, texts_for
 from .out_folder import check_out, written
 from .stored import Stored, stored
 from .worker_process import OnEvent, StartWorker, run_worker
 
-PROMPTS = ("Hello!", "What is a cloud?", "Count from one to five.", "Is this good or bad?\nI liked every minute of it.")
-"""Asked where the run's own test questions are gone, or there were none."""
-MOST_TEXTS = 16
 ALSO = ("generation_config.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
 
 
@@ -64,7 +55,7 @@ def merge(
     if dtype and dtype not in probe().dtypes:
         raise UsageError(f"--dtype {dtype}: this machine has only {', '.join(probe().dtypes)}")
     found = stored(record, store, registry, dtype or record.load.dtype)
-    texts = _held_out(record)
+    texts = held_out(record)
     with written(out) as partial:
         job = MergeJob(
             model=str(found.folder),
@@ -73,14 +64,9 @@ def merge(
             kept=found.kept,
             out=str(partial),
             device=found.device,
-            texts=texts or _asked(found, registry),
+            texts=texts or texts_for(_answerer(found), registry),
         )
-        folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
-        try:
-            (folder / "job.json").write_bytes(to_json(job))
-            done = start("merge", folder, on_event)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        done = carried_out("merge", job, on_event, start)
         for file in (*SMALL_FILES, *ALSO):
             if file != "config.json" and (found.folder / file).is_file():
                 (partial / file).parent.mkdir(exist_ok=True)
@@ -114,20 +100,13 @@ def _provenance(record: AdapterRecord, merged: Merged) -> dict[str, object]:
     }
 
 
-def _held_out(record: AdapterRecord) -> tuple[str, ...]:
-    """Rendered questions that training never saw, where the run's folder still has them."""
-    found: list[str] = []
-    for path in sorted((home() / "runs" / record.run / "samples").glob("new.*.after.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            rows = (json.loads(line) for line in file)
-            found += [row["question"] for row in rows if isinstance(row, dict) and isinstance(row.get("question"), str)]
-    step = max(1, len(found) // MOST_TEXTS)
-    return tuple(found[::step][:MOST_TEXTS])
-
-
-def _asked(found: Stored, registry: Registry) -> tuple[str, ...]:
-    options = RenderOptions(generation_prompt=True, thinking=found.record.thinking)
-    with OwnTemplate.from_folder(found.folder, found.description.name) as own:
-        template = bound(registry.get(PromptTemplate, found.record.template), own)
-        asked = (template.render(Conversation((Message("user", prompt),)), options) for prompt in PROMPTS)
-        return tuple("".join(span.text for span in spans) for spans in asked)
+def _answerer(found: Stored) -> Answerer:
+    return Answerer(
+        model=str(found.folder),
+        weights=found.description.weights,
+        load=found.load,
+        kept=found.kept,
+        template=found.record.template,
+        device=found.device,
+        thinking=found.record.thinking,
+    )

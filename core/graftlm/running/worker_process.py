@@ -35,6 +35,7 @@ THRIFTY = {
 """glibc gives tensors back at once instead of keeping them in pieces, and oneDNN and torch keep compiled products of
 128 shapes instead of 1,024, at half a megabyte each. Without it a run on a CPU took up to a third more memory than its
 tensors; small models, whose tensors are soon computed, would wait for new pages instead."""
+LOG = "log.txt"
 LARGE = 512 << 20
 """Bytes of a plan from which a worker is thrifty."""
 PATIENCE = 60.0
@@ -47,16 +48,40 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
     Raises what the worker reported, ``RunError`` where it died without a word, and ``Interrupted`` on Ctrl-C, after
     the worker has left.
     """
-    log = folder / "log.txt"
+    process, read_end = start_worker(job, folder, at)
+    try:
+        last = _listen(read_end, folder / "events.jsonl", on_event)
+        process.wait()
+    except KeyboardInterrupt as stop:
+        on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
+        stop_worker(process)
+        raise interrupted(stop) from None
+    except BaseException:
+        stop_worker(process)
+        raise
+    if last.get("event") == "done" and process.returncode == 0:
+        return last
+    raise failure(last, process.returncode, folder, at)
+
+
+def start_worker(
+    job: str, folder: Path, at: Interpreter = BASE, requests: int | None = None
+) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, and the end of the pipe that its events come from. ``requests``: the end of a pipe that it is to
+    read; the caller keeps it, and closes it.
+    """
+    more = () if requests is None else (requests,)
     read_end, write_end = os.pipe()
     try:
-        with log.open("ab") as output:
+        with (folder / LOG).open("ab") as output:
             process = subprocess.Popen(
-                at.worker(job, str(folder), "--events", str(write_end)),
+                at.worker(
+                    job, str(folder), "--events", str(write_end), *(f"--requests={descriptor}" for descriptor in more)
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=(write_end,),
+                pass_fds=(write_end, *more),
                 start_new_session=True,  # a terminal's Ctrl-C must reach the front only
                 env={**POLITE, **_thrift(folder), **at.environ(), "PYTHONUNBUFFERED": "1"},
             )
@@ -68,21 +93,14 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
         raise
     finally:
         os.close(write_end)
-    try:
-        last = _listen(read_end, folder / "events.jsonl", on_event)
-        process.wait()
-    except KeyboardInterrupt as stop:
-        on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
-        _stop(process)
-        raise interrupted(stop) from None
-    except BaseException:
-        _stop(process)
-        raise
-    if last.get("event") == "done" and process.returncode == 0:
-        return last
+    return process, read_end
+
+
+def failure(last: Mapping[str, Any], code: int, folder: Path, at: Interpreter = BASE) -> GraftlmError:
+    """Why a worker left that should not have, or not so: by its last event and its exit code."""
     if last.get("event") == "failed":
-        raise _reported(last, log, at)
-    raise RunError(f"the worker died ({_ending(process.returncode)}){_advice(at)}. {_tail(log)}")
+        return _reported(last, folder / LOG, at)
+    return RunError(f"the worker died ({_ending(code)}){_advice(at)}. {_tail(folder / LOG)}")
 
 
 def _thrift(folder: Path) -> Mapping[str, str]:
@@ -106,7 +124,7 @@ def _listen(read_end: int, kept: Path, on_event: OnEvent) -> Mapping[str, Any]:
     return last
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_worker(process: subprocess.Popen[bytes]) -> None:
     """Ask the worker to leave; a second interrupt, or its silence, ends it at once."""
     if process.poll() is None:
         process.terminate()

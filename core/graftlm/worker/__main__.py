@@ -1,5 +1,6 @@
 """``python -m graftlm.worker JOB FOLDER --events FD``: carries out one job, and reports by events.
 
+A job that stays for more is handed a second pipe, ``--requests FD``.
 The job's own modules are imported late: a backend may have to be imported before torch.
 """
 
@@ -23,6 +24,9 @@ JOBS = {
     "harness": ("harness", "harness_job"),
     "merge": ("merging", "merge_job"),
     "rate": ("rate", "rate_job"),
+    "fit": ("fitting", "fit_job"),
+    "combine": ("combining", "combine_job"),
+    "serve": ("serving", "serve_job"),
 }
 """Module and function of each job."""
 
@@ -33,6 +37,7 @@ def main() -> int:
     parser.add_argument("job", nargs="?", choices=tuple(JOBS))
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--events", type=int)
+    parser.add_argument("--requests", type=int)
     given = parser.parse_args()
     if given.probe:
         from .probe import print_probe
@@ -48,7 +53,8 @@ def main() -> int:
     try:
         hide_unneeded(given.folder, training=given.job == "train")
         module, name = JOBS[given.job]
-        getattr(import_module(f"graftlm.worker.{module}"), name)(given.folder, events)
+        more = () if given.requests is None else (given.requests,)
+        getattr(import_module(f"graftlm.worker.{module}"), name)(given.folder, events, *more)
     except BaseException as error:  # noqa: BLE001 - the front must hear of everything
         if not isinstance(error, GraftlmError):
             traceback.print_exc()

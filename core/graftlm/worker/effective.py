@@ -81,28 +81,18 @@ def effective(
     model: Any, loaded: Loaded, plan: Plan, tuner: Tuner, loss: str, packing: bool, *, as_is: bool = False
 ) -> Effective:
     """``RunError`` where what was loaded is not the plan's, unless it is to be measured ``as_is``."""
-    adapted = tuner.adapted(model)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    found = Effective(
-        device=next(model.parameters()).device.type,
-        dtype=loaded.dtype,
-        attention=loaded.attention,
+    found = measured(
+        model,
+        loaded,
+        tuner,
+        trainable,
+        beside=plan.method.keeps == "adapter",
         backend=plan.part("backend").name,
-        linear_layers=loaded.linear,
-        quantized_layers=loaded.quantized,
-        adapted_layers=sum(adapted.values()),
-        adapted_modules=dict(sorted(adapted.items())),
-        trainable_parameters=trainable,
-        total_parameters=loaded.parameters + (trainable if plan.method.keeps == "adapter" else 0),
         packing=packing or plan.training.packing,
         loss=loss,
         batch_size=plan.training.batch_size,
         micro_batch=plan.training.micro_batch,
-        versions=versions(),
-        quantized_share=loaded.share,
-        rope=loaded.rope,
-        gradient_checkpointing=bool(getattr(model, "is_gradient_checkpointing", False)),
-        patched=patched(model),
     )
     if as_is:
         return found
@@ -116,6 +106,46 @@ def effective(
         if getattr(found, name) != value:
             raise RunError(f"the plan says {name.replace('_', ' ')} {value}, and {getattr(found, name)} was loaded")
     return found
+
+
+def measured(
+    model: Any,
+    loaded: Loaded,
+    tuner: Tuner,
+    parameters: int,
+    *,
+    beside: bool = True,
+    backend: str = "",
+    packing: bool = False,
+    loss: str = "",
+    batch_size: int = 0,
+    micro_batch: int = 0,
+) -> Effective:
+    """Of any base with an adapter: ``parameters`` are the adapter's own, which lie ``beside`` those of the base. What
+    only a training has is empty.
+    """
+    adapted = tuner.adapted(model)
+    return Effective(
+        device=next(model.parameters()).device.type,
+        dtype=loaded.dtype,
+        attention=loaded.attention,
+        backend=backend,
+        linear_layers=loaded.linear,
+        quantized_layers=loaded.quantized,
+        adapted_layers=sum(adapted.values()),
+        adapted_modules=dict(sorted(adapted.items())),
+        trainable_parameters=parameters,
+        total_parameters=loaded.parameters + (parameters if beside else 0),
+        packing=packing,
+        loss=loss,
+        batch_size=batch_size,
+        micro_batch=micro_batch,
+        versions=versions(),
+        quantized_share=loaded.share,
+        rope=loaded.rope,
+        gradient_checkpointing=bool(getattr(model, "is_gradient_checkpointing", False)),
+        patched=patched(model),
+    )
 
 
 def still(model: Any, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""Greedy answers to many prompts, batched by length."""
+"""Answers to many prompts, batched by length."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
+from graftlm.contracts.serving import Sampling
 from graftlm.encoding.tokenizing import SpanTokenizer
 
+GREEDY = Sampling()
 BATCH = 64
 BATCH_TOKENS = 32_768
 """Prompt and answer tokens of a batch, at most: what its cache holds."""
@@ -82,27 +84,47 @@ def greedy_batches(
     room = positions(model)
     if too_long := [i for i, prompt in prompts.items() if len(prompt) >= room]:
         yield {i: Generated([], ended=False, fits=False) for i in too_long}
-    for chosen in _batches({i: len(p) for i, p in prompts.items() if len(p) < room}, max_new_tokens):
+    for chosen in batches({i: len(p) for i, p in prompts.items() if len(p) < room}, max_new_tokens):
         checkpoint()
-        width = max(len(prompts[i]) for i in chosen)
-        ids = torch.tensor([[stops[0]] * (width - len(prompts[i])) + list(prompts[i]) for i in chosen])
-        mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in chosen])
-        with inference(model):
-            out = model.generate(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
-                max_new_tokens=min(max_new_tokens, room - width),
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                eos_token_id=list(stops),
-                pad_token_id=stops[0],
-            )
-        yield {i: _until_stop(row, stops) for i, row in zip(chosen, out[:, width:].tolist(), strict=True)}
+        answers = one_batch(model, [prompts[i] for i in chosen], stops, max_new_tokens, device)
+        yield dict(zip(chosen, answers, strict=True))
 
 
-def _batches(lengths: Mapping[int, int], max_new_tokens: int) -> Iterator[list[int]]:
+def one_batch(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    stops: Sequence[int],
+    max_new_tokens: int,
+    device: str,
+    sampling: Sampling = GREEDY,
+    **more: Any,
+) -> list[Generated]:
+    """Answers to prompts that the model has positions for, left-padded. ``more`` goes to transformers."""
+    width = max(map(len, prompts))
+    ids = torch.tensor([[stops[0]] * (width - len(prompt)) + list(prompt) for prompt in prompts])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    with inference(model):
+        out = model.generate(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            max_new_tokens=min(max_new_tokens, positions(model) - width),
+            eos_token_id=list(stops),
+            pad_token_id=stops[0],
+            **_choosing(sampling),
+            **more,
+        )
+    return [_until_stop(row, stops) for row in out[:, width:].tolist()]
+
+
+def _choosing(sampling: Sampling) -> dict[str, Any]:
+    """How transformers chooses a token. Its own default would look at the 50 likeliest only."""
+    if not sampling.temperature:
+        return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    torch.manual_seed(sampling.seed)
+    return {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+
+
+def batches(lengths: Mapping[int, int], max_new_tokens: int) -> Iterator[list[int]]:
     """Prompts of like length together, as many as ``BATCH`` and ``BATCH_TOKENS`` allow."""
     batch: list[int] = []
     for i in sorted(lengths, key=lambda i: lengths[i]):

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from graftlm.contracts.errors import RunError
+from graftlm.contracts.errors import RunError, UsageError
 from graftlm.contracts.outcome import Proof
 from graftlm.contracts.services import Tuner
 from graftlm.encoding.rows import EncodedRows
+from graftlm.encoding.tokenizing import SpanTokenizer
 
 from .digest import base_digest
 from .generation import inference
@@ -30,6 +31,15 @@ def proof_logits(model: Any, rows: EncodedRows, device: str) -> torch.Tensor:
     """Logits at some tokens of some samples, ``float32[tokens, vocabulary]``."""
     texts = [rows.row(i)[0].tolist() for i in range(min(SAMPLES, len(rows)))]
     return text_logits(model, texts, device)
+
+
+def texts_as_ids(folder: Path, texts: Sequence[str]) -> list[list[int]]:
+    """Rendered prompts by the tokenizer in a model's folder; ``UsageError`` where there is none to compare on."""
+    tokenizer = SpanTokenizer.from_folder(folder)
+    found = [list(ids) for text in texts if (ids := tokenizer.one_piece(text))]
+    if not found:
+        raise UsageError("there is no text to compare logits on")
+    return found
 
 
 def text_logits(model: Any, texts: Sequence[Sequence[int]], device: str) -> torch.Tensor:
@@ -69,20 +79,31 @@ def prove(
     between(base)
     tuned = tuner.apply(base, staged)
     again = proof_logits(tuned, rows, device)
-    for what, found in (("base", untuned), ("trained model", trained), ("staged adapter", again)):
+    effect, reload = compared(
+        untuned, ("trained model", trained), again, "train longer, or with a higher --learning-rate"
+    )
+    return tuned, Proof(effect=effect, reload=reload, base_before=base_before or base_after, base_after=base_after)
+
+
+def compared(
+    untuned: torch.Tensor, first: tuple[str, torch.Tensor], again: torch.Tensor, advice: str
+) -> tuple[float, float]:
+    """Effect and reload difference, of logits of the bare base, of what was ``first`` in memory (with its name), and of
+    the staged files on a fresh base. ``RunError`` where any are no numbers, nothing changed, or the files are another
+    adapter.
+    """
+    name, made = first
+    for what, found in (("base", untuned), (name, made), ("staged adapter", again)):
         if not bool(torch.isfinite(found).all()):
             raise RunError(f"the logits of the {what} are infinite or no numbers: try --dtype bf16 or fp32")
-    effect = float((trained - untuned).abs().max())
-    reload = float((trained - again).abs().max())
+    effect = float((made - untuned).abs().max())
+    reload = float((made - again).abs().max())
     noise = ROUNDING * float(untuned.abs().max())
     if not effect > 2 * noise:
-        raise RunError(
-            f"the adapter changes nothing: its logits are the base's, up to {effect:.2g} "
-            "(train longer, or with a higher --learning-rate)"
-        )
+        raise RunError(f"the adapter changes nothing: its logits are the base's, up to {effect:.2g} ({advice})")
     if not reload <= max(noise, RELOADED * effect):
         raise RunError(
-            f"the staged adapter gives other logits than the trained one (by {reload:.3g}, and its whole effect is "
+            f"the staged adapter gives other logits than the {name} (by {reload:.3g}, and its whole effect is "
             f"{effect:.3g})"
         )
-    return tuned, Proof(effect=effect, reload=reload, base_before=base_before or base_after, base_after=base_after)
+    return effect, reload

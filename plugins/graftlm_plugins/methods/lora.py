@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from graftlm.api import Option, TuningMethod, hookimpl
+from graftlm.api import Combining, Option, TuningMethod, hookimpl
 
 from . import counting
+from .combinations import WAYS, reasons_against, settings_of
 from .names import misnamed
 from .peft_methods import PEFT, reasons, unquantized
 
@@ -157,6 +158,7 @@ LORA = TuningMethod(
     options=OPTIONS,
     trained=counting.lora,
     check=against,
+    combining=Combining(method="lora", ways=WAYS, check=reasons_against, settings=settings_of(OPTIONS)),
     supports=supports,
 )
 
@@ -172,7 +174,8 @@ def variant(name: str, summary: str, **defaults: Any) -> TuningMethod:
         return against(method, facts)
 
     options = tuple(replace(o, default=defaults[o.name]) if o.name in defaults else o for o in OPTIONS)
-    return replace(LORA, name=name, summary=summary, options=options, check=true_to_its_name)
+    combining = None if defaults.get("use_dora") else LORA.combining
+    return replace(LORA, name=name, summary=summary, options=options, check=true_to_its_name, combining=combining)
 
 
 @hookimpl

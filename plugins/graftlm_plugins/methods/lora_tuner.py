@@ -8,14 +8,16 @@ W is never touched: a second, frozen adapter holds -B0 and A0, and what is kept 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftlm.api import RunError
 
+from .combining import Combines
 from .coverage import covered, ends_with, near
 from .lora import FROM_BASE
-from .peft_files import ADAPTER
+from .peft_files import ADAPTER, read_config
 from .peft_tuner import PeftTuner, as_peft, refused
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ START = "start"
 OWN = ("pissa_iterations",)
 
 
-class LoraTuner(PeftTuner):
+class LoraTuner(Combines, PeftTuner):
     """LoRA with all of its options."""
 
     starts = ("init_lora_weights", "lora_dropout")
@@ -103,6 +105,23 @@ class LoraTuner(PeftTuner):
         if START in model.peft_config:
             _join(model)
         super().save(model, folder)
+
+    def kind(self, folder: Path) -> str:
+        """In a batch of several, PEFT asks each module that it wraps whole for every adapter of the batch: who has such
+        modules cannot be on the base together with who has not.
+        """
+        config = read_config(folder)
+        saved = sorted(config.modules_to_save or ())
+        return f"{super().kind(folder)} {saved} {config.trainable_token_indices} {config.target_parameters}"
+
+    def mixes(self, folder: Path) -> bool:
+        """PEFT takes plain LoRA row by row (and modules that were trained whole only where they are of some types)."""
+        config = read_config(folder)
+        more = config.modules_to_save or config.trainable_token_indices or config.target_parameters
+        return not (config.use_dora or more)
+
+    def rows(self, names: Sequence[str]) -> Mapping[str, Any]:
+        return {"adapter_names": [name or "__base__" for name in names]}
 
 
 def doubled(config: Any) -> None:

@@ -87,6 +87,10 @@ class FullTuner:
         put(model, read(model, folder))
         return model.requires_grad_(False).eval()
 
+    def alone(self, folder: Path) -> str:
+        """Nothing can stand beside it, nor the base without it."""
+        return "it replaces the base's own weights"
+
     def merge(self, model: Any) -> Any:
         """What ``apply`` gives is a plain model already."""
         return model

@@ -14,12 +14,12 @@ NEVER = ("auto_mapping", "megatron_config", "runtime_config")
 """What PEFT would import or run by."""
 
 
-def state(model: Any) -> dict[str, Any]:
+def state(model: Any, name: str = ADAPTER) -> dict[str, Any]:
     """The adapter's tensors by the names that they have in a file."""
     from peft import get_peft_model_state_dict
 
     # "auto" would ask a hub whether the base's embeddings are its own
-    found: dict[str, Any] = get_peft_model_state_dict(model, adapter_name=ADAPTER, save_embedding_layers=False)
+    found: dict[str, Any] = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
     return found
 
 
@@ -72,9 +72,9 @@ def read_config(folder: Path) -> Any:
         raise RunError(f"{path} is not the configuration of an adapter: {error}") from error
 
 
-def load_tensors(model: Any, folder: Path) -> None:
-    """Fill the adapter from a folder. ``RunError`` where a tensor lacks, is one too many, has another shape, or PEFT
-    did not take it: PEFT itself says nothing of that.
+def load_tensors(model: Any, folder: Path, name: str = ADAPTER) -> None:
+    """Fill the adapter ``name`` from a folder. ``RunError`` where a tensor lacks, is one too many, has another shape,
+    or PEFT did not take it: PEFT itself says nothing of that.
     """
     import torch
     from peft import set_peft_model_state_dict
@@ -86,17 +86,17 @@ def load_tensors(model: Any, folder: Path) -> None:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
-    expected = state(model)
+    expected = state(model, name)
     lacking, strange = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if lacking:
         raise RunError(f"{path} lacks {len(lacking)} tensors of the adapter, the first {lacking[0]}")
     if strange:
         raise RunError(f"{path} has {len(strange)} tensors that do not fit this base, the first {strange[0]}")
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            said = f"{tuple(tensor.shape)} in the file, and {tuple(expected[name].shape)} in this base"
-            raise RunError(f"{path} does not fit this base: {name} is {said}")
-    set_peft_model_state_dict(model, dict(tensors), adapter_name=ADAPTER)
-    for name, tensor in state(model).items():
-        if not torch.equal(tensor.cpu(), tensors[name].to(tensor.dtype)):
-            raise RunError(f"PEFT did not load {name} from {path}")
+    for key, tensor in tensors.items():
+        if tensor.shape != expected[key].shape:
+            said = f"{tuple(tensor.shape)} in the file, and {tuple(expected[key].shape)} in this base"
+            raise RunError(f"{path} does not fit this base: {key} is {said}")
+    set_peft_model_state_dict(model, dict(tensors), adapter_name=name)
+    for key, tensor in state(model, name).items():
+        if not torch.equal(tensor.cpu(), tensors[key].to(tensor.dtype)):
+            raise RunError(f"PEFT did not load {key} from {path}")

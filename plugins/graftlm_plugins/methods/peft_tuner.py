@@ -1,4 +1,4 @@
-"""Any method of PEFT that keeps its weights beside the base's: attach, save, apply, merge."""
+"""Any method of PEFT that keeps its weights beside the base's: attach, save, apply, merge, swap."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from graftlm.api import RunError
 
 from .coverage import check_adapted, check_patterns, check_saved, covered
 from .peft_files import ADAPTER, load_tensors, plain, read_config, write
+from .swapping import Swapping
 
 if TYPE_CHECKING:
     from graftlm.api import MethodPlan
@@ -20,7 +21,7 @@ FREE = ("inference_mode", "base_model_name_or_path", "revision", "peft_version",
 """Fields in which a parent may differ: they say nothing of its weights."""
 
 
-class PeftTuner:
+class PeftTuner(Swapping):
     """A method by its entry in the schema (``peft_methods.json``)."""
 
     starts: tuple[str, ...] = ("init_weights", "init_ia3_weights")
@@ -135,11 +136,11 @@ class PeftTuner:
         return merged.requires_grad_(False).eval()
 
 
-def wrapped(model: Any, config: Any) -> Any:
-    """``get_peft_model`` on a model of one adapter, called "default"."""
+def wrapped(model: Any, config: Any, name: str = ADAPTER) -> Any:
+    """``get_peft_model`` on a bare model."""
     from peft import get_peft_model
 
-    return get_peft_model(model, config, adapter_name=ADAPTER)
+    return get_peft_model(model, config, adapter_name=name)
 
 
 def adapted_modules(model: Any) -> Iterator[str]:

@@ -9,7 +9,7 @@ from graftlm.contracts.outcome import Score
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import to_builtins
 
-from ..scores import with_interval
+from ..scores import QUIET, with_interval
 
 SHORT = 16
 """Digits of a digest that are shown."""
@@ -64,8 +64,12 @@ def _rounded(value: float | None) -> str:
 def score_rows(one: AdapterRecord, two: AdapterRecord) -> list[tuple[str, str, str, str]]:
     """What either was scored on after it was trained."""
     mine, theirs = _after(one), _after(two)
-    keys = dict.fromkeys((*mine, *theirs))
+    keys = [key for key in dict.fromkeys((*mine, *theirs)) if not _quiet(mine.get(key), theirs.get(key))]
     return [(key[0], key[1], _value(mine.get(key)), _value(theirs.get(key))) for key in keys]
+
+
+def _quiet(*scores: Score | None) -> bool:
+    return all(score is None or (score.metric in QUIET and not score.value) for score in scores)
 
 
 def _after(record: AdapterRecord) -> dict[tuple[str, str, str], Score]:
