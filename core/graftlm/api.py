@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         PatchContext,
         Quantizer,
         Step,
+        SwappingTuner,
         TaskResult,
         Trainer,
         TrainingContext,
@@ -87,7 +88,7 @@ LATE = {
     "graftlm.contracts.load": "LoadPlan RopePlan",
     "graftlm.contracts.plan": "Evaluation MethodPlan Plan",
     "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult Harness HarnessContext LoadContext "
-    "PatchContext Quantizer Step TaskResult Trainer TrainingContext Tuner",
+    "PatchContext Quantizer Step SwappingTuner TaskResult Trainer TrainingContext Tuner",
     "graftlm.contracts.situation": "Device Probe Situation",
     "graftlm.contracts.template_model": "RenderRequest Rendered TemplateModel",
 }
@@ -162,6 +163,7 @@ __all__ = [
     "Spec",
     "Step",
     "StoreError",
+    "SwappingTuner",
     "TaskResult",
     "TemplateModel",
     "ToolCall",

@@ -51,6 +51,9 @@ def stored(record: AdapterRecord, store: AdapterStore, registry: Registry, dtype
     same = load == record.load and load.quantization == "none"
     if not same and fingerprints.model_digest(description) != record.base.files_digest:
         raise StoreError(f"{reference} is not the base that {record.reference} was trained on: its files are others")
+    if load.linear_classes:  # they are imported: a record, which may come from anywhere, must not choose that
+        known = base_model.family_of(description, record.base.family, registry).facts(description.config).linear_classes
+        load = replace(load, linear_classes=tuple(name for name in load.linear_classes if name in known))
     folder = source.fetch(asked, description)
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file() or file_digest(tokenizer) != record.tokenizer_hash:

@@ -16,7 +16,7 @@ from .manifest import LARGEST, MANIFEST, Manifest, check_size, most_bytes, read_
 from .place import OnBytes, Place
 from .portable import CONFIG, RECORD, TENSORS
 from .push import FILES, HUB, UNFINISHED
-from .with_record import read_record
+from .strict_record import read_record
 
 NEEDED = (CONFIG, TENSORS, RECORD)
 TOLD = ("chat_template.jinja", "tokenizer_config.json")

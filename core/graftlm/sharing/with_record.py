@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graftlm.contracts.errors import GraftlmError, StoreError
+from graftlm.contracts.errors import StoreError
 from graftlm.contracts.record import AdapterRecord
-from graftlm.contracts.serial import from_json, to_builtins
 from graftlm_registry.adapters import open_store
 from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.adapters.names import check_name
 
 from .portable import CONFIG, RECORD
+from .strict_record import read_record
 
 if TYPE_CHECKING:
     from graftlm_registry.adapters.outside.taking_in import TakenIn
 
 BASE = "base_model_name_or_path"
-LONGEST = 20_000
-"""Characters of a word in a record."""
-DEEPEST = 32
 
 
 def publish_with_record(taken: TakenIn, staged: Path, name: str, source: str, *, config: bytes) -> AdapterRecord:
@@ -81,48 +77,6 @@ def _unset(value: object) -> bool:
     return value is None or value is False or value in ("", [], {})
 
 
-def read_record(data: bytes, where: str) -> AdapterRecord:
-    """A record from outside, strictly."""
-    try:
-        record = from_json(data, AdapterRecord, where)
-    except RecursionError:
-        raise StoreError(f"{where} is nested too deeply") from None
-    except GraftlmError as error:
-        raise StoreError(str(error)) from None
-    for said in _words(to_builtins(record), where):
-        if not said.isprintable() and not said.replace("\n", "").replace("\t", "").isprintable():
-            raise StoreError(f"{where} holds characters that a terminal would obey")
-        if len(said) > LONGEST:
-            raise StoreError(f"{where} holds a word of {len(said):,} characters")
-    check_name(record.name)
-    if record.kind != "adapter":
-        raise StoreError(f"{where} is of an overlay, which only the graftlm that made it can use")
-    if record.load.trust_remote_code:
-        raise StoreError(f"{where} asks to run code of its base's repository, which graftlm does not take from outside")
-    try:
-        moment = datetime.fromisoformat(record.created)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise StoreError(f"{where} has no moment at which it was made")
-    return record
-
-
 def _write(config: Path, said: Mapping[str, Any]) -> None:
     """As graftlm writes it."""
     config.write_text(json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _words(value: object, where: str, depth: int = 0) -> Iterator[str]:
-    """All strings in a JSON value, keys too."""
-    if depth > DEEPEST:
-        raise StoreError(f"{where} is nested too deeply")
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield str(key)
-            yield from _words(each, where, depth + 1)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _words(each, where, depth + 1)

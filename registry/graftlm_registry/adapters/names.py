@@ -14,8 +14,9 @@ RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "
 def check_name(name: str) -> str:
     """The name itself; ``StoreError`` where it is none."""
     if len(name) > LONGEST or not PATTERN.fullmatch(name) or name.partition(".")[0] in RESERVED:
+        said = name if len(name) <= 80 else name[:77] + "..."
         raise StoreError(
-            f"{name!r} is not a name for an adapter: use up to {LONGEST} lower-case letters, digits, '-', '_' and '.', "
+            f"{said!a} is not a name for an adapter: use up to {LONGEST} lower-case letters, digits, '-', '_' and '.', "
             "starting with a letter or a digit"
         )
     return name

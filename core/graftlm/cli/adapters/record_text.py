@@ -67,6 +67,7 @@ def _origin(record: AdapterRecord) -> list[tuple[str, str]]:
         parts = [f"{parent} × {weight:g}" for parent, weight in zip(record.parents, weights, strict=False)]
         words = [str(h.get("combination", "")), *(f"{n} {h[n]:g}" for n in ("density", "seed") if h.get(n) is not None)]
         return [("combined of", ", ".join(parts or record.parents)), ("combination", ", ".join(words))]
+    said = {name for name, value in h.items() if value is not None}
     loss = "" if record.final_loss is None else f"{record.final_loss:.4f}"
     if record.validation_loss is not None:
         loss += f", validation {record.validation_loss:.4f}"
@@ -74,8 +75,8 @@ def _origin(record: AdapterRecord) -> list[tuple[str, str]]:
         *([("goes on from", ", ".join(record.parents))] if record.parents else []),
         ("data", ", ".join(f"{record.split_rows[s]} {s}" for s in SPLITS if s in record.split_rows) + " rows"),
         ("data digest", record.data_digest[:16]),
-        *([("training", TRAINING.format(**h))] if {"steps", "batch_size", "epochs", "seed"} <= h.keys() else []),
-        *([("learning rate", RATE.format(**h))] if {"learning_rate", "schedule"} <= h.keys() else []),
+        *([("training", TRAINING.format(**h))] if said >= {"steps", "batch_size", "epochs", "seed"} else []),
+        *([("learning rate", RATE.format(**h))] if said >= {"learning_rate", "schedule"} else []),
         *([("loss", loss)] if loss else []),
     ]
 
