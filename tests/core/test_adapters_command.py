@@ -149,7 +149,7 @@ def test_a_tag_is_a_name(several: AdapterStore, run: Run) -> None:
     assert (gone.code, gone.err) == (2, "Error: unknown tag of colours 'best'. Available: none\n")
 
 
-@pytest.mark.parametrize("tag", ["3", "Best", "a b", "-x", "a/b", "..", "x" * 65, "é"])
+@pytest.mark.parametrize("tag", ["3", "con", "nul.a", "Best", "a b", "-x", "a/b", "..", "x" * 65, "é"])
 def test_what_cannot_be_a_tag(tag: str, several: AdapterStore, run: Run) -> None:
     said = run("adapters", "tag", "colours", "--", tag)
     assert said.code == 2

@@ -93,8 +93,8 @@ def test_it_says_all_that_the_record_says() -> None:
         "# skill", "tiny-mistral (mistral, built-in)", "precision: fp32", "quantization: none", "RoPE scaling: none",
         "prompt template: mistral-v3", "rank: 4", "alpha: 8", "target modules: q_proj", "learning rate: 0.0002",
         "longest sample in tokens: 512", "rows: 90 train, 40 test", "last loss: 1.0000",
-        "| colours (new, unseen rows) | exact-match | 25% (15 to 35) | 88% (78 to 98) | 40 | +62 (+40 to +75) |",
-        "| capitals (old) | exact-match | 90% (80 to 100) | 50% (40 to 60) | 40 | −40 (−50 to −25), worse |",
+        "| colours (new, unseen rows) | exact-match | 25% (15–35) | 88% (78–98) | 40 | +62 (+40 to +75) |",
+        "| capitals (old) | exact-match | 90% (80–100) | 50% (40–60) | 40 | −40 (−50 to −25), worse |",
         "Forgetting: +0.25 (+0.125 to +0.375) nats a token on the retention text.",
         "Lost of what the base could do (percentage points): capitals −40 (−50 to −25).",
         "- for the demo", "tags: best", f"digest: {'d' * 64}", "adapter: skill@3 (trained)", "versions: torch 2",
@@ -180,7 +180,7 @@ def test_later_evaluations_are_told() -> None:
     )  # fmt: skip
     text = text_of(trained(), evaluations=(later,))
     assert f"2026-02-01, on 12 rows ({'e' * 16}), by exact-match:" in text
-    assert "| colours | exact-match | 50% (40 to 60) | 40 |" in text
+    assert "| colours | exact-match | 50% (40–60) | 40 |" in text
     assert "secret" not in text  # where the rows lay is nobody's business
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from graftlm.contracts.outcome import Change
 from graftlm.judging.differences import differences
 from graftlm.judging.evaluating import Evaluated
+from graftlm.running.score_words import change_words, with_interval
 
-from .scores import change_words, with_interval
 from .tables import table
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from graftlm.contracts.outcome import Change
 from graftlm.running.forgetting import forgetting, lost
-
-from .scores import change_words
+from graftlm.running.score_words import change_words
 
 SHOWN = 3
 

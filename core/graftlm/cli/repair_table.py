@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graftlm.running.repair import Repaired
+from graftlm.running.score_words import QUIET, change_words, with_interval
 
-from .scores import QUIET, change_words, with_interval
 from .tables import table
 
 

@@ -11,8 +11,9 @@ import yaml
 from graftlm.contracts.evaluated import EvaluationRecord
 from graftlm.contracts.record import AdapterRecord
 from graftlm.running.forgetting import forgetting, lost
+from graftlm.running.score_words import change_words, with_interval
 
-from .figures import change_words, score_rows, with_interval
+from .figures import score_rows
 from .licence import front_matter, hub_id, licence_of
 from .markdown import escaped, facts, line, table
 from .usage import usage

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from graftlm.contracts.errors import StoreError
 
-from .names import check_name
+from .names import RESERVED, check_name
 
 TAG = re.compile(r"[a-z](?:[a-z0-9_-]|\.(?=[a-z0-9])){0,63}")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -37,8 +37,9 @@ def read_reference(text: str) -> Reference:
 
 def check_tag(tag: str) -> str:
     """The tag itself; ``StoreError`` where it is none."""
-    if not TAG.fullmatch(tag):
+    if not TAG.fullmatch(tag) or tag.partition(".")[0] in RESERVED:
+        shown = tag if len(tag) <= 80 else f"{tag[:80]}…"
         raise StoreError(
-            f"{tag!r} is not a tag: use up to 64 lower-case letters, digits, '-', '_' and '.', starting with a letter"
+            f"{shown!r} is not a tag: use up to 64 lower-case letters, digits, '-', '_' and '.', starting with a letter"
         )
     return tag

@@ -10,8 +10,8 @@ from graftlm.contracts.combining import CombinePlan
 from graftlm.contracts.serial import to_builtins
 from graftlm.judging.combinations import Trials, Tried, said_weights
 from graftlm.running.combine import Combined
+from graftlm.running.score_words import change_words, number, with_interval
 
-from ..scores import change_words, number, with_interval
 from ..tables import table
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from graftlm.contracts.outcome import Score
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import to_builtins
-
-from ..scores import QUIET, with_interval
+from graftlm.running.score_words import QUIET, with_interval
 
 SHORT = 16
 """Digits of a digest that are shown."""

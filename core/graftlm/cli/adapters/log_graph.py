@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
+from graftlm.running.score_words import number
 from graftlm_registry.adapters.lineage import Node
 
-from ..scores import number
 from ..terminal import visible
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from graftlm.contracts.evaluated import EvaluationRecord
 from graftlm.contracts.outcome import Effective
 from graftlm.contracts.record import AdapterRecord
+from graftlm.running.score_words import with_interval
 from graftlm_registry.adapters.marks import Note
 
 from ..forgetting import forgetting_lines
 from ..option_words import option_words
-from ..scores import score_table, with_interval
+from ..scores import score_table
 from ..tables import table
 from ..terminal import visible
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from graftlm.running.score_words import number
 from graftlm_registry.adapters.summary import Summary
 
-from ..scores import number
 from ..tables import table
 
 
