@@ -122,7 +122,7 @@ UNKNOWN_NAMES = [
     case("adapters lst", "lst"),
     case("adapters show nobody", "unknown adapter 'nobody'", "none"),
     case("adapters show nobody@3", "unknown adapter 'nobody'"),
-    case("adapters show nobody@zero", "'nobody@zero'", "version"),
+    case("adapters show nobody@0", "'nobody@0'", "version"),
     case("adapters path nobody", "unknown adapter 'nobody'"),
     case("adapters path ../../etc", "'../../etc' is not a name"),
     case("generate nobody hello", "nobody is neither an adapter (there are: none) nor a model", "tiny-mistral"),
