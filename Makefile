@@ -16,7 +16,7 @@ GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
 SMALL := hatchling editables pytest hypothesis nvidia-ml-py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-environments test-gpu lint format bench bench-cpu bench-gpu parity judgement wheels wheels-environments clean
+.PHONY: help demo test test-all test-store test-environments test-gpu lint format bench bench-cpu bench-gpu parity judgement wheels wheels-environments clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ test: $(INSTALLED) ## The tests (some minutes)
 
 test-all: $(INSTALLED) ## The tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not environments'
+
+test-store: $(INSTALLED) ## The store's promises, proved with whole counts and shown in figures (half an hour on 2 cores)
+	OMP_NUM_THREADS=1 GRAFTLM_STORE_COUNTS=whole $(BIN)/python -m pytest -rP --durations=0 tests/store tests/registry/outside
 
 test-environments: $(INSTALLED) ## Make every backend's environment from nothing, and train in each (about an hour on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m environments -rs --durations=0 tests/environments

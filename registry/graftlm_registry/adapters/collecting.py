@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from graftlm.contracts.errors import GraftlmError
+
 from . import objects
-from .durable import make_folder
+from .durable import make_folder, sync_folder
 from .layout import Layout, owner_is_gone
 from .live import PUBLISHING, being_published, live, named
+from .records import read_digest
 from .versions import folders, versions
 
 GRACE = timedelta(days=14)
@@ -43,7 +47,7 @@ class Collected:
 def collect(layout: Layout, grace: timedelta = GRACE, now: datetime | None = None) -> Collected:
     """One collection. ``StoreError`` where a record cannot be read: what it names would be lost."""
     now = now or datetime.now(UTC)
-    for folder in (layout.trash, layout.staging):
+    for folder in (layout.objects, layout.trash, layout.staging):
         make_folder(folder)
     restored = list(_put_back(layout))
     needed = live(layout)
@@ -51,12 +55,19 @@ def collect(layout: Layout, grace: timedelta = GRACE, now: datetime | None = Non
     for digest in thrown:
         with suppress(FileNotFoundError):  # another collection was faster
             objects.to_trash(layout, digest, now)
+    sync_folder(layout.objects)  # before anything is deleted: nothing can be back in both places, or in none
     freed = waiting = 0
     deleted: list[str] = []
+    # what is in the trash before this look was thrown there before it: whoever relied on it has said so by now
+    trash = list(objects.thrown_away(layout))
     needed = live(layout)
-    for path, digest, since in objects.thrown_away(layout):
+    for path, digest, since in trash:
         if digest in needed:
-            if objects.place(path, layout.objects / digest):  # its record came, or came back, just now
+            try:
+                placed = objects.place(path, layout.objects / digest)  # its record came, or came back, just now
+            except FileNotFoundError:
+                continue  # another was faster
+            if placed:
                 thrown, restored = [other for other in thrown if other != digest], [*restored, digest]
                 continue  # else it is there once more, and this copy is not needed
         elif now - since < grace:
@@ -77,13 +88,18 @@ def collect(layout: Layout, grace: timedelta = GRACE, now: datetime | None = Non
 def _put_back(layout: Layout) -> list[str]:
     """Objects that a record names and that are not in their place: out of the trash, or of what a dead writer left."""
     lacking = [digest for digest in sorted(named(layout)) if not (layout.objects / digest).is_dir()]
-    staged = being_published(layout)
-    found = []
-    for digest in lacking:
-        copies = [path for path in staged.get(digest, []) if path.is_dir()]
-        if objects.from_trash(layout, digest) or any(objects.place(copy, layout.objects / digest) for copy in copies):
-            found.append(digest)
-    return found
+    left = being_published(layout, ended=True)
+    return [digest for digest in lacking if objects.from_trash(layout, digest) or _out_of(layout, digest, left)]
+
+
+def _out_of(layout: Layout, digest: str, left: Mapping[str, list[Path]]) -> bool:
+    """Whether a dead writer left it whole, and it is in its place now."""
+    with suppress(FileNotFoundError):  # another collection was faster
+        return any(
+            objects.whole(copy, digest) and objects.place(copy, layout.objects / digest)
+            for copy in left.get(digest, [])
+        )
+    return False
 
 
 def _sweep(layout: Layout) -> tuple[int, int]:
@@ -120,7 +136,8 @@ def _attached(layout: Layout) -> tuple[int, int]:
     for name in sorted({*folders(layout.notes), *folders(layout.evaluations)}):
         known = versions(layout, name)
         for version in known.removed:
-            if _digest(layout, name, version) in there:
+            digest = _digest(layout, name, version)
+            if digest is None or digest in there or objects.find(layout, digest) is not None:
                 continue
             for folder in (layout.notes / name / str(version), layout.evaluations / name / str(version)):
                 if folder.is_dir():
@@ -130,14 +147,23 @@ def _attached(layout: Layout) -> tuple[int, int]:
     return count, freed
 
 
-def _digest(layout: Layout, name: str, version: int) -> str:
-    from .records import read_digest
-
-    return read_digest(layout.removed(name, version), layout.version())
+def _digest(layout: Layout, name: str, version: int) -> str | None:
+    """What a removed version named; None where its record is damaged, or was brought back this moment."""
+    with suppress(OSError, GraftlmError):
+        return read_digest(layout.removed(name, version), layout.version())
+    return None
 
 
 def tree_bytes(path: Path) -> int:
-    """Bytes of the files in a folder, or of a file."""
+    """Bytes of the files in a folder, or of a file; another collection may be removing them."""
     if not path.is_dir():
-        return path.lstat().st_size if path.exists() else 0
-    return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+        return _size(path)
+    with suppress(FileNotFoundError):
+        return sum(_size(file) for file in list(path.rglob("*")) if not file.is_dir())
+    return 0
+
+
+def _size(file: Path) -> int:
+    with suppress(FileNotFoundError):
+        return file.lstat().st_size
+    return 0

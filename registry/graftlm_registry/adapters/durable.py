@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -41,12 +42,27 @@ def sync_tree(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """``mkdir -p`` whose result survives."""
-    missing = [p for p in (path, *path.parents) if not p.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    with _taken_back(lambda: _remove_empty(missing)):
-        for made in missing:
-            sync_folder(made.parent)
+    """``mkdir -p`` whose result survives.
+
+    From the top down, each synced before there is anything in it: so only one that is empty may be another's, who has
+    not come to that yet.
+    """
+    unsure = list(takewhile(_missing_or_empty, (path, *path.parents)))
+    made: list[Path] = []
+    with _taken_back(lambda: _remove_empty(made)):
+        for folder in reversed(unsure):
+            with suppress(FileExistsError):
+                folder.mkdir()
+                made.insert(0, folder)
+            sync_folder(folder.parent)
+
+
+def _missing_or_empty(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except FileNotFoundError:
+        return True
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -131,7 +131,7 @@ def opened(layout: Layout) -> Iterator[Index]:
                 break
             except sqlite3.OperationalError:
                 break  # read-only, full, or busy
-            except sqlite3.DatabaseError:  # damaged
+            except (sqlite3.DatabaseError, TypeError, ValueError):  # damaged
                 with suppress(OSError):
                     layout.index.unlink()
     if index is None:
@@ -213,7 +213,7 @@ def index_faults(layout: Layout) -> str:
                     "SELECT * FROM tags ORDER BY name, tag",
                 )
             )
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+    except (sqlite3.DatabaseError, TypeError, ValueError) as error:
         return f"cannot be read ({error}): delete it, and it is made anew"
     return "" if same else "does not say what the records say: delete it, and it is made anew"
 

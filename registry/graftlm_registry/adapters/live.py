@@ -14,7 +14,7 @@ from pathlib import Path
 
 from graftlm.contracts.errors import GraftlmError, StoreError
 
-from .layout import Layout
+from .layout import Layout, owner_is_gone
 from .records import read_digest
 from .versions import folders, versions
 
@@ -33,12 +33,12 @@ def announced(layout: Layout, digest: str, staged: Path) -> Iterator[None]:
             said.unlink()
 
 
-def being_published(layout: Layout) -> dict[str, list[Path]]:
-    """By digest, the staged folders of those who publish it."""
+def being_published(layout: Layout, *, ended: bool) -> dict[str, list[Path]]:
+    """By digest, the staged folders of those who publish it; or of those who were publishing it when they ended."""
     found: dict[str, list[Path]] = {}
     with suppress(FileNotFoundError):
         for name in (path.name for path in layout.staging.iterdir()):
-            if name.startswith(f"{PUBLISHING}."):
+            if name.startswith(f"{PUBLISHING}.") and bool(owner_is_gone(name)) is ended:
                 digest, _, staged = name.removeprefix(f"{PUBLISHING}.").partition(".")
                 found.setdefault(digest, []).append(layout.staging / staged)
     return found
@@ -63,5 +63,5 @@ def named(layout: Layout) -> set[str]:
 
 def live(layout: Layout) -> set[str]:
     """Both kinds, in this order."""
-    published = set(being_published(layout))
+    published = set(being_published(layout, ended=False))
     return published | named(layout)

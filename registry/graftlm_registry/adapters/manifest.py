@@ -47,7 +47,11 @@ def faults(folder: Path) -> Iterator[tuple[Path, str]]:
     except GraftlmError as error:
         yield folder / MANIFEST, str(error).removeprefix(f"{folder / MANIFEST} ")
         return
-    there = {path.name: path for path in content_files(folder)}
+    try:
+        there = {path.name: path for path in content_files(folder)}
+    except OSError as error:
+        yield folder, f"cannot be read: {error.strerror}"
+        return
     for name in sorted(there.keys() - entries.keys()):
         yield there[name], "was added: nobody knows this file"
     for name, entry in sorted(entries.items()):

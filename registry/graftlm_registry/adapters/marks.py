@@ -11,7 +11,7 @@ from pathlib import Path
 from graftlm.contracts.errors import StoreError
 from graftlm.contracts.serial import from_json, to_json
 
-from .durable import create_exclusively, make_folder, remove_file, replace_file
+from .durable import CLAIM, create_exclusively, make_folder, remove_file, replace_file
 from .layout import Layout
 from .sealed import seal, unseal
 
@@ -96,7 +96,7 @@ def notes(layout: Layout, name: str, version: int) -> tuple[Note, ...]:
 
 def note_files(layout: Layout, name: str, version: int) -> list[Path]:
     folder = layout.notes / name / str(version)
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    return sorted(path for path in folder.iterdir() if path.suffix != CLAIM) if folder.is_dir() else []
 
 
 def read_note(path: Path) -> Note:

@@ -5,13 +5,14 @@ release understand every state in between, and the layout's version changes last
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from graftlm.contracts.errors import GraftlmError, StoreError
 
 from .content import MANIFEST, content_digest
-from .durable import make_folder, replace_file
+from .durable import make_folder, replace_file, sync_folder
 from .layout import LAYOUT, Layout, layout_bytes
 from .manifest import manifest_of
 from .records import parse_record
@@ -32,16 +33,19 @@ def migrate(layout: Layout, progress: Callable[[str], None] = lambda what: None)
     """``StoreError`` where something is damaged: nothing may be sealed that is not as it was written."""
     before = layout.version()
     if before == LAYOUT:
+        if layout.root.is_dir():
+            sync_folder(layout.root)  # one that was cut short may not have come to that
         return Migrated(before=before, records=0, folders=0)
     make_folder(layout.staging)
     manifests = records = 0
     for digest in folders(layout.objects):
         folder = layout.objects / digest
         if not (folder / MANIFEST).exists():
-            if content_digest(folder) != digest:
+            if not _sound(folder, digest):
                 raise StoreError(f"{folder} is damaged: move it away, bring the adapter back from a copy, and go on")
             manifests += _manifest(layout, folder)
             progress(digest[:12])
+        sync_folder(folder)  # one that was cut short may not have come to that
     for name in folders(layout.adapters):
         for path in sorted((layout.adapters / name).glob("*.json")):
             file = path.read_bytes()
@@ -51,13 +55,21 @@ def migrate(layout: Layout, progress: Callable[[str], None] = lambda what: None)
                 replace_file(path, seal(data), layout.fresh("migrated"))
                 records += 1
                 progress(name)
+        sync_folder(layout.adapters / name)
     for name in folders(layout.evaluations):
         for number in folders(layout.evaluations / name):
             for kept in folders(layout.evaluations / name / number):
                 folder = layout.evaluations / name / number / kept
                 manifests += _manifest(layout, folder) if not (folder / MANIFEST).exists() else 0
+                sync_folder(folder)
     replace_file(layout.version_file, layout_bytes(LAYOUT), layout.fresh("layout"))
     return Migrated(before=before, records=records, folders=manifests)
+
+
+def _sound(folder: Path, digest: str) -> bool:
+    with suppress(GraftlmError):
+        return content_digest(folder) == digest
+    return False
 
 
 def _manifest(layout: Layout, folder: Path) -> int:

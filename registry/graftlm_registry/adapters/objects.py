@@ -5,12 +5,17 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .durable import move
+from graftlm.contracts.errors import GraftlmError
+
+from .content import content_digest
+from .durable import move, sync_folder
 from .layout import Layout
-from .live import being_published, named
+from .live import announced, being_published, named
+from .manifest import faults
 
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 STAMP = "%Y%m%dT%H%M%S%fZ"
@@ -23,8 +28,17 @@ def place(staged: Path, target: Path) -> bool:
     except OSError as error:
         if error.errno not in TAKEN:
             raise
+        sync_folder(target.parent)  # whoever put it there may not have come to that
         return False
     return True
+
+
+def whole(folder: Path, digest: str) -> bool:
+    """Whether it holds the object, every byte of it."""
+    try:
+        return not any(faults(folder)) and content_digest(folder) == digest
+    except (OSError, GraftlmError):
+        return False
 
 
 def withdraw(layout: Layout, digest: str, staged: Path) -> None:
@@ -38,7 +52,7 @@ def withdraw(layout: Layout, digest: str, staged: Path) -> None:
 
 def others_need(layout: Layout, digest: str, staged: Path) -> bool:
     """Whether a record names it, or another publishes it."""
-    others = [path for path in being_published(layout).get(digest, []) if path != staged]
+    others = [path for path in being_published(layout, ended=False).get(digest, []) if path != staged]
     return bool(others) or digest in named(layout)
 
 
@@ -83,6 +97,22 @@ def from_trash(layout: Layout, digest: str) -> bool:
     return False
 
 
+def bring_back(layout: Layout, digest: str, gone: Path, record: Path) -> bool:
+    """Move a removed record back into its place, and its object before it; False, and nothing is seen of it, where that
+    was deleted.
+    """
+    with announced(layout, digest, layout.fresh("restoring")):  # from here on it is not deleted
+        if (layout.objects / digest).is_dir():
+            sync_folder(layout.objects)  # whoever put it there may not have come to that
+        elif not from_trash(layout, digest):
+            return False
+        move(gone, record)
+        with suppress(OSError):  # a collection that had looked before may have taken it; it would bring it back itself
+            if not (layout.objects / digest).is_dir():
+                from_trash(layout, digest)
+    return True
+
+
 def to_trash(layout: Layout, digest: str, now: datetime) -> Path:
     target = layout.trash / f"{digest}.{now.strftime(STAMP)}"
     move(layout.objects / digest, target)
@@ -93,4 +123,5 @@ def delete(layout: Layout, folder: Path) -> None:
     """Out of sight at once, then file by file: what is cut short here is swept out of staging later."""
     gone = layout.fresh("deleting")
     folder.rename(gone)
+    sync_folder(folder.parent)  # or half of it could be back after a power loss
     shutil.rmtree(gone)

@@ -12,7 +12,7 @@ from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import to_json
 
 from .content import content_digest
-from .durable import create_exclusively, make_folder, remove_file, sync_tree
+from .durable import create_exclusively, make_folder, remove_file, sync_folder, sync_tree
 from .layout import LAYOUT, Layout
 from .live import announced
 from .manifest import write_manifest
@@ -59,6 +59,7 @@ def _claim(layout: Layout, draft: AdapterRecord, before: int) -> AdapterRecord:
             while given(layout, draft.name, number + 1):
                 number += 1
                 if same := _same(layout, draft, number):
+                    sync_folder(folder)  # whoever published it may not have come to that
                     return same
             record = replace(draft, version=number + 1)
             path = layout.record(record.name, record.version)

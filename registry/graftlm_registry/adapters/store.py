@@ -18,7 +18,7 @@ from graftlm.contracts.record import AdapterRecord
 from ..home import home
 from ..suggestions import unknown
 from . import marks, objects, publishing
-from .durable import create_exclusively, make_folder, move, sync_tree
+from .durable import create_exclusively, make_folder, move, replace_file, sync_tree
 from .layout import LAYOUT, Layout, explained, layout_bytes
 from .manifest import write_manifest
 from .marks import Note
@@ -61,6 +61,8 @@ class AdapterStore:
             if not self.layout.version_file.exists():
                 with suppress(FileExistsError):  # another process was first, with the same content
                     create_exclusively(self.layout.version_file, layout_bytes(LAYOUT), self.layout.fresh("layout"))
+                if not self.layout.version_file.exists():  # claimed, without hard links, by one that has ended since
+                    replace_file(self.layout.version_file, layout_bytes(LAYOUT), self.layout.fresh("layout"))
             found = self.layout.version()
             if found < LAYOUT:
                 raise StoreError(
@@ -201,11 +203,7 @@ class AdapterStore:
         with explained(self.root):
             self.prepare()
             record = read_record(gone, LAYOUT)
-            move(gone, path)  # from here on its files are not thrown away
-            if not (self.layout.objects / record.digest).is_dir() and not objects.from_trash(
-                self.layout, record.digest
-            ):
-                move(path, gone)
+            if not objects.bring_back(self.layout, record.digest, gone, path):
                 raise StoreError(f"the files of {record.reference} were deleted: it cannot be brought back")
         return record
 
@@ -254,10 +252,16 @@ class AdapterStore:
         record = self.get(reference)
         target = self.layout.evaluations / record.name / str(record.version) / name
         with explained(self.root):
-            make_folder(target.parent)
-            write_manifest(staged)
-            sync_tree(staged)
-            objects.place(staged, target)
+            try:
+                make_folder(target.parent)
+                write_manifest(staged)
+                sync_tree(staged)
+                objects.place(staged, target)
+            except BaseException:
+                with suppress(OSError):
+                    target.parent.rmdir()
+                    target.parent.parent.rmdir()
+                raise
         return target
 
     def evaluations(self, reference: str) -> Iterator[Path]:

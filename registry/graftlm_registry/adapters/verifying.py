@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from graftlm.contracts.errors import GraftlmError
@@ -13,11 +14,12 @@ from graftlm.contracts.record import AdapterRecord
 
 from . import manifest, marks, objects
 from .content import MANIFEST, content_digest
+from .durable import CLAIM
 from .layout import LAYOUT, Layout, layout_bytes
 from .names import check_name
 from .records import read_record
 from .references import check_tag
-from .versions import folders
+from .versions import folders, given
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class Verifying:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self._version = LAYOUT
         self.adapters = self.objects = self.files = self.bytes = 0
-        self._named: set[str] = set()
 
     def faults(self) -> Iterator[Fault]:
         """All that is wrong, as it is found."""
@@ -46,7 +48,8 @@ class Verifying:
             return
         yield from self._layout()
         for name in _others(layout.root, ("layout.json", "staging", "objects", "adapters", "tags", "notes",
-                                          "evaluations", "trash", "index.sqlite", "index.sqlite-journal")):  # fmt: skip
+                                          "evaluations", "trash", "index.sqlite", "index.sqlite-journal",
+                                          "layout.json.claim")):  # fmt: skip
             yield Fault(layout.root / name, "does not belong here", lost=False)
         yield from self._records()
         yield from self._objects()
@@ -60,11 +63,13 @@ class Verifying:
             found = path.read_bytes()
             self._read(path)
         except OSError as error:
-            yield Fault(path, f"cannot be read: {error.strerror}", lost=False)
+            if not isinstance(error, FileNotFoundError) or folders(self.layout.adapters):  # else it is still being made
+                yield Fault(path, f"cannot be read: {error.strerror}", lost=False)
             return
         if found == layout_bytes(LAYOUT):
             return
         older = any(found == layout_bytes(number) for number in range(1, LAYOUT))
+        self._version = self.layout.version() if older else LAYOUT
         what = "is of an earlier layout: run graftlm store migrate" if older else "is damaged"
         yield Fault(path, what, lost=not older)
 
@@ -73,31 +78,32 @@ class Verifying:
         for name in folders(self.layout.adapters):
             folder = self.layout.adapters / name
             yield from _named_well(folder, name)
-            for path in sorted(folder.iterdir()):
-                number, _, rest = path.name.partition(".")
-                if rest == "json.claim" and number.isdecimal():
-                    continue
-                if rest not in ("json", "removed.json") or not number.isdecimal() or not path.is_file():
-                    yield Fault(path, "is no record", lost=False)
-                    continue
-                record = None
-                try:
-                    record = read_record(path, self.layout.version())
-                except OSError as error:
-                    yield Fault(path, f"cannot be read: {error.strerror}")
-                except GraftlmError as error:
-                    yield Fault(path, _behind(error, f"the record {path} "))
-                self._read(path)
-                if record is not None:
-                    yield from self._record(path, record, name, int(number), removed=rest != "json")
+            for path in _entries(folder):
+                yield from self._surely(partial(self._record, path, name))
 
-    def _record(self, path: Path, record: AdapterRecord, name: str, number: int, *, removed: bool) -> Iterator[Fault]:
-        if (record.name, record.version) != (name, number):
-            yield Fault(path, f"says that it is the record of {record.reference}")
-        if removed:
+    def _record(self, path: Path, name: str) -> Iterator[Fault]:
+        number, _, rest = path.name.partition(".")
+        if rest == "json.claim" and number.isdecimal():
             return
-        self.adapters += 1
-        self._named.add(record.digest)
+        if rest not in ("json", "removed.json") or not number.isdecimal() or not path.is_file():
+            if os.path.lexists(path):
+                yield Fault(path, "is no record", lost=False)
+            return
+        self._read(path)
+        try:
+            record = read_record(path, self._version)
+        except FileNotFoundError:
+            return  # removed, or brought back, this moment
+        except (OSError, GraftlmError) as error:
+            yield Fault(path, _behind(error, f"the record {path} "))
+            return
+        if (record.name, record.version) != (name, int(number)):
+            yield Fault(path, f"says that it is the record of {record.reference}")
+        if rest == "json":
+            self.adapters += 1
+            yield from self._needs(path, record)
+
+    def _needs(self, path: Path, record: AdapterRecord) -> Iterator[Fault]:
         if (self.layout.objects / record.digest).is_dir():
             return
         if objects.find(self.layout, record.digest) is not None:
@@ -109,17 +115,24 @@ class Verifying:
         yield from _strangers(self.layout.objects)
         for digest in folders(self.layout.objects):
             self.objects += 1
-            yield from self._object(self.layout.objects / digest, digest)
+            yield from self._surely(partial(self._object, self.layout.objects / digest, digest))
         if self.layout.trash.is_dir():
-            known = {path for path, _, _ in objects.thrown_away(self.layout)}
-            for path in sorted(self.layout.trash.iterdir()):
-                if path not in known:
-                    yield Fault(path, "does not belong here", lost=False)
-            for path, digest, _ in objects.thrown_away(self.layout):
-                yield from self._object(path, digest)
+            trash = {path: digest for path, digest, _ in objects.thrown_away(self.layout)}
+            yield from self._surely(self._trash)
+            for path, digest in trash.items():
+                yield from self._surely(partial(self._object, path, digest))
+
+    def _trash(self) -> Iterator[Fault]:
+        there = _entries(self.layout.trash)
+        known = {path for path, _, _ in objects.thrown_away(self.layout)}
+        for path in there:
+            if path not in known and path.exists():
+                yield Fault(path, "does not belong here", lost=False)
 
     def _object(self, folder: Path, digest: str) -> Iterator[Fault]:
         found = [Fault(path, what) for path, what in self._folder(folder)]
+        if not folder.is_dir():
+            return  # moved this moment
         yield from found
         if found:
             return
@@ -132,9 +145,9 @@ class Verifying:
             yield Fault(folder, "holds another adapter than its name says")
 
     def _folder(self, folder: Path) -> Iterator[tuple[Path, str]]:
-        if self.layout.version() < 2 and not (folder / MANIFEST).exists():
+        if self._version < 2 and not (folder / MANIFEST).exists():
             return
-        for path in folder.iterdir():
+        for path in _entries(folder):
             self._read(path)
         yield from manifest.faults(folder)
 
@@ -142,34 +155,49 @@ class Verifying:
         yield from _strangers(self.layout.tags)
         for name in folders(self.layout.tags):
             yield from _named_well(self.layout.tags / name, name)
-            for path in sorted((self.layout.tags / name).iterdir()):
-                self._read(path)
-                try:
-                    tag = path.name.removesuffix(".json")
-                    check_tag(tag)
-                    found = marks.read_tag(self.layout, name, tag)
-                except (OSError, GraftlmError) as error:
-                    yield Fault(path, _behind(error, f"the tag {path} "), lost=False)
-                    continue
-                if found is None or not self.layout.record(name, found.version).exists():
-                    yield Fault(path, f"is on {name}@{found.version if found else '?'}, which is not there", lost=False)
+            for path in _entries(self.layout.tags / name):
+                yield from self._surely(partial(self._tag, path, name))
+
+    def _tag(self, path: Path, name: str) -> Iterator[Fault]:
+        self._read(path)
+        try:
+            tag = path.name.removesuffix(".json")
+            check_tag(tag)
+            found = marks.read_tag(self.layout, name, tag)
+        except (OSError, GraftlmError) as error:
+            yield Fault(path, _behind(error, f"the tag {path} "), lost=False)
+            return
+        if found is None and path.exists():
+            yield Fault(path, "is no tag", lost=False)
+        elif found is not None and not self.layout.record(name, found.version).exists():
+            yield Fault(path, f"is on {name}@{found.version}, which is not there", lost=False)
 
     def _notes(self) -> Iterator[Fault]:
+        yield from _strangers(self.layout.notes, below=1)
         for name, number, folder in self._of_versions(self.layout.notes):
-            yield from self._has_version(folder, name, number)
-            for path in sorted(folder.iterdir()):
+            yield from self._surely(partial(self._has_version, folder, name, number))
+            for path in _entries(folder):
+                if path.suffix == CLAIM:
+                    continue
                 self._read(path)
                 try:
                     marks.read_note(path)
+                except FileNotFoundError:
+                    continue  # collected this moment
                 except (OSError, GraftlmError) as error:
                     yield Fault(path, _behind(error, f"the note {path} "), lost=False)
 
     def _evaluations(self) -> Iterator[Fault]:
+        yield from _strangers(self.layout.evaluations, below=1)
         for name, number, folder in self._of_versions(self.layout.evaluations):
-            yield from self._has_version(folder, name, number)
-            for kept in sorted(folder.iterdir()):
-                for path, what in self._folder(kept) if kept.is_dir() else ((kept, "does not belong here"),):
-                    yield Fault(path, what, lost=False)
+            yield from self._surely(partial(self._has_version, folder, name, number))
+            for kept in _entries(folder):
+                yield from self._surely(partial(self._evaluation, kept))
+
+    def _evaluation(self, kept: Path) -> Iterator[Fault]:
+        found = list(self._folder(kept)) if kept.is_dir() else [(kept, "does not belong here")]
+        if os.path.lexists(kept):  # else it was collected this moment
+            yield from (Fault(path, what, lost=False) for path, what in found)
 
     def _of_versions(self, root: Path) -> Iterator[tuple[str, str, Path]]:
         for name in folders(root):
@@ -177,10 +205,16 @@ class Verifying:
                 yield name, number, root / name / number
 
     def _has_version(self, folder: Path, name: str, number: str) -> Iterator[Fault]:
-        if not number.isdecimal() or not any(
-            path.exists() for path in (self.layout.record(name, int(number)), self.layout.removed(name, int(number)))
-        ):
+        if (not number.isdecimal() or not given(self.layout, name, int(number))) and folder.exists():
             yield Fault(folder, f"belongs to {name}@{number}, which is not there", lost=False)
+
+    def _surely(self, look: Callable[[], Iterator[Fault]]) -> Iterator[Fault]:
+        """What a second look finds as well: others may move things while this one reads."""
+        first = list(look())
+        if first:
+            counts = self.adapters, self.files, self.bytes
+            yield from (fault for fault in list(look()) if fault in first)
+            self.adapters, self.files, self.bytes = counts
 
     def _read(self, path: Path) -> None:
         self.files += 1
@@ -192,12 +226,22 @@ def _others(folder: Path, known: tuple[str, ...]) -> list[str]:
     return sorted(set(os.listdir(folder)) - set(known))  # noqa: PTH208 - names are all that is asked for
 
 
-def _strangers(folder: Path) -> Iterator[Fault]:
-    """What is no folder, where only folders are."""
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):
-            if path.is_symlink() or not path.is_dir():
+def _strangers(folder: Path, below: int = 0) -> Iterator[Fault]:
+    """What is no folder, where only folders are: in this one, and in those so many levels below."""
+    for path in _entries(folder):
+        if path.is_symlink() or not path.is_dir():
+            if os.path.lexists(path):
                 yield Fault(path, "does not belong here", lost=False)
+        elif below:
+            yield from _strangers(path, below - 1)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, sorted; nothing where it is gone."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _named_well(folder: Path, name: str) -> Iterator[Fault]:
