@@ -101,7 +101,8 @@ class Disk:
         for folder in _kept(layout):
             self._demand(self.sure_folder(folder), f"{folder} is to be seen, and its files are not sure", when)
         for record in layout.adapters.glob("*/*.json"):
-            if not record.name.endswith(".removed.json"):
+            removed = record.with_name(f"{record.stem}.removed.json")
+            if not record.name.endswith(".removed.json") and not removed.exists():
                 self._needed(layout, record, when)
         self._half_deleted(layout, when)
         self._migrated(layout, when)

@@ -188,9 +188,11 @@ def test_it_stops_where_a_record_cannot_be_read(store: AdapterStore) -> None:
     store.remove("other")
     store.layout.record("skill", 1).write_text("{}")
     before = sorted(store.layout.objects.iterdir())
-    with pytest.raises(StoreError, match=r"nothing was thrown away, as the record .* cannot be read"):
+    with pytest.raises(StoreError, match=r"nothing was thrown away: the record .* give the adapter up: .* rm skill@1"):
         collect(store.layout, NOW)
     assert sorted(store.layout.objects.iterdir()) == before
+    store.remove("skill@1")  # as it says
+    assert len(collect(store.layout, NOW).deleted) == 2
 
 
 def test_it_sweeps_up_behind_the_dead_only(store: AdapterStore) -> None:

@@ -17,7 +17,7 @@ from after_a_cut import Cut
 from children import Ended, calls_of, run, traced, why_not
 from operations import OPERATIONS, Operation, faults, state
 from os_calls import at, watched
-from store_counts import WHOLE, count
+from store_counts import count
 
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS", "EACCES")
 CLEANING = ("unlink", "unlinkat", "rmdir")
@@ -26,17 +26,7 @@ IN_STEPS = ("gc", "gc with a grace period", "migrate")
 """Every step of these is for good, and nobody sees a difference."""
 MADE = {"", "staging", "objects", "adapters", "trash", "tags", "notes", "evaluations", "layout.json"}
 """What makes an empty store."""
-OPEN = {
-    "restore out of the trash": "store.py: restore has to take its first step back where the second fails",
-    "attach": "store.py: attach has to remove the folders that it made",
-}
-"""Faults that are known."""
-
-
-def each(*, strict: bool) -> pytest.MarkDecorator:
-    marks = {name: [pytest.mark.xfail(strict=strict, reason=why)] for name, why in OPEN.items()}
-    every = [pytest.param(operation, marks=marks.get(operation.name, [])) for operation in OPERATIONS]
-    return pytest.mark.parametrize("operation", every, ids=str)
+each = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
 class Failing(Cut):
@@ -79,7 +69,7 @@ def listing(root: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in root.rglob("*")]
 
 
-@each(strict=WHOLE)
+@each
 def test_an_error_at_every_system_call(operation: Operation, quick: Path, figures: Callable[[str], None]) -> None:
     """strace lets the K-th openat, write, fsync, … fail, each K, with each error."""
     if why := why_not():
@@ -107,7 +97,7 @@ def test_an_error_at_every_system_call(operation: Operation, quick: Path, figure
     )
 
 
-@each(strict=True)
+@each
 def test_an_error_at_every_call_of_the_os(operation: Operation, quick: Path, figures: Callable[[str], None]) -> None:
     """The same without strace."""
     failing = Failing(operation, quick)

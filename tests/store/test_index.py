@@ -161,7 +161,7 @@ def test_forgetting_is_counted(store: AdapterStore) -> None:
     """Only old skills that are certainly worse; None where none was measured."""
 
     def change(low: float, high: float) -> Change:
-        fields = {"evaluation": "e", "metric": "m", "value": low, "n": 9, "unit": "", "low": low, "high": high}
+        fields = {"evaluation": "e", "metric": "m", "value": low, "n": 9, "unit": "fraction", "low": low, "high": high}
         return Change(role="old", higher_is_better=True, **fields)  # type: ignore[arg-type]
 
     keep(store, "bad", 1, changes=(change(-0.3, -0.1), change(-0.2, -0.1), change(-0.1, 0.1)))

@@ -231,7 +231,6 @@ def test_nothing_is_replaced_without_hard_links(quick: Path, monkeypatch: pytest
     assert (quick / "file").read_bytes() == b"first"
 
 
-@pytest.mark.xfail(strict=True, reason="store.py: prepare has to write the layout where its claim is a dead one's")
 def test_a_store_whose_maker_died(store: AdapterStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between the claim of layout.json and the file."""
     store.root.mkdir()

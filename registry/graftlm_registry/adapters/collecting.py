@@ -150,7 +150,7 @@ def _attached(layout: Layout) -> tuple[int, int]:
 def _digest(layout: Layout, name: str, version: int) -> str | None:
     """What a removed version named; None where its record is damaged, or was brought back this moment."""
     with suppress(OSError, GraftlmError):
-        return read_digest(layout.removed(name, version), layout.version())
+        return read_digest(layout.record(name, version), layout.version())
     return None
 
 

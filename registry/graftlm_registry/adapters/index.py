@@ -15,16 +15,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from graftlm.contracts.errors import GraftlmError
+from graftlm.contracts.errors import GraftlmError, StoreError
 
 from . import marks
-from .layout import Layout
+from .layout import Layout, explained
 from .records import parse_record, record_json
 from .search import Search
 from .summary import COLUMNS, Summary, summary_of
 from .versions import versions
 
-FORM = 1
+FORM = 2
 """Of the tables: an index of another form is made anew."""
 TICK = 2_000_000_000
 """Nanoseconds in which a file system may write the same time twice."""
@@ -35,12 +35,20 @@ CREATE TABLE names (name TEXT PRIMARY KEY, changed INTEGER) WITHOUT ROWID;
 CREATE TABLE tagged (name TEXT PRIMARY KEY, changed INTEGER) WITHOUT ROWID;
 CREATE TABLE tags (name TEXT, tag TEXT, version INTEGER, PRIMARY KEY (name, tag)) WITHOUT ROWID;
 CREATE TABLE versions ({", ".join(COLUMNS)}, PRIMARY KEY (name, version)) WITHOUT ROWID;
-CREATE TABLE records (name TEXT, version INTEGER, json TEXT, PRIMARY KEY (name, version)) WITHOUT ROWID;
-CREATE TABLE damaged (name TEXT, version INTEGER, why TEXT, PRIMARY KEY (name, version)) WITHOUT ROWID;
+CREATE TABLE records (name TEXT, version INTEGER, file TEXT, json TEXT, PRIMARY KEY (name, version)) WITHOUT ROWID;
+CREATE TABLE damaged (name TEXT, what TEXT, why TEXT, PRIMARY KEY (name, what)) WITHOUT ROWID;
 CREATE INDEX by_base ON versions (base);
 CREATE INDEX by_tag ON tags (tag);
 PRAGMA user_version = {FORM};
 """
+
+
+COMPARED = (
+    f"SELECT {', '.join(COLUMNS)} FROM versions ORDER BY name, version",
+    "SELECT name, version, json FROM records ORDER BY name, version",
+    "SELECT name, tag, version FROM tags ORDER BY name, tag",
+)
+"""What is said of the store, the name first."""
 
 
 class Index:
@@ -74,55 +82,86 @@ class Index:
 
     def damaged(self) -> list[str]:
         """What is wrong with the records that cannot be read."""
-        return [why for (why,) in self._connection.execute("SELECT why FROM damaged ORDER BY name, version")]
+        return [why for (why,) in self._connection.execute("SELECT why FROM damaged ORDER BY name, what")]
 
     def refresh(self) -> None:
-        """Read what changed."""
+        """Read what changed, and once more what was damaged."""
         with self._connection:
             now = time.time_ns()
-            names = _changed(self._connection, "names", _times(self._layout.adapters), now)
-            for name in names:
+            damaged = {name for (name,) in self._connection.execute("SELECT DISTINCT name FROM damaged")}
+            for name in {*_changed(self._connection, "names", _times(self._layout.adapters), now), *damaged}:
+                self._connection.execute("DELETE FROM damaged WHERE name = ? AND what NOT LIKE '@%'", (name,))
                 self._read(name)
-            for name in _changed(self._connection, "tagged", _times(self._layout.tags), now):
+            for name in {*_changed(self._connection, "tagged", _times(self._layout.tags), now), *damaged}:
+                self._connection.execute("DELETE FROM damaged WHERE name = ? AND what LIKE '@%'", (name,))
                 self._read_tags(name)
 
     def _read(self, name: str) -> None:
-        known = {v for (v,) in self._connection.execute("SELECT version FROM versions WHERE name = ?", (name,))}
-        kept = set(versions(self._layout, name).kept)
-        for table in ("versions", "records"):
-            self._connection.executemany(
-                f"DELETE FROM {table} WHERE name = ? AND version = ?",
-                [(name, gone) for gone in known - kept],
-            )
-        self._connection.execute("DELETE FROM damaged WHERE name = ?", (name,))
+        asked = "SELECT version, file FROM records WHERE name = ?"
+        known = dict(self._connection.execute(asked, (name,)))
+        kept = {version: _stamp(self._layout.record(name, version)) for version in versions(self._layout, name).kept}
+        for version in known.keys() - kept.keys():
+            self._forget(name, version)
         layout = self._layout.version()
-        for version in sorted(kept - known):
+        for version, stamp in kept.items():
+            if known.get(version) == stamp:
+                continue
+            self._forget(name, version)
             path = self._layout.record(name, version)
             try:
                 data = record_json(path, layout)
                 record = parse_record(data, f"the record {path}")
+                if (record.name, record.version) != (name, version):
+                    raise StoreError(f"the record {path} is that of {record.reference}: somebody copied it there")
             except FileNotFoundError:
                 continue
             except (OSError, GraftlmError) as error:
-                self._connection.execute("INSERT INTO damaged VALUES (?, ?, ?)", (name, version, str(error)))
+                self._damaged(name, str(version), str(error))
                 continue
-            marks_of = ", ".join("?" * len(COLUMNS))
+            places = ", ".join("?" * len(COLUMNS))
+            row = summary_of(record).row()
+            self._connection.execute(f"INSERT OR REPLACE INTO versions VALUES ({places})", row)
             self._connection.execute(
-                f"INSERT OR REPLACE INTO versions VALUES ({marks_of})",
-                summary_of(record).row(),
+                "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", (name, version, stamp, data.decode())
             )
-            self._connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (name, version, data.decode()))
+
+    def _forget(self, name: str, version: int) -> None:
+        for table in ("versions", "records"):
+            self._connection.execute(
+                f"DELETE FROM {table} WHERE name = ? AND version = ?",
+                (name, version),
+            )
 
     def _read_tags(self, name: str) -> None:
         self._connection.execute("DELETE FROM tags WHERE name = ?", (name,))
-        with suppress(GraftlmError):  # 'store verify' names it
-            rows = [(name, tag, version) for tag, version in marks.tags(self._layout, name).items()]
-            self._connection.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
+        for tag in marks.tag_names(self._layout, name):
+            try:
+                found = marks.read_tag(self._layout, name, tag)
+            except (OSError, GraftlmError) as error:
+                self._damaged(name, f"@{tag}", str(error))
+                continue
+            if found is not None:
+                self._connection.execute("INSERT INTO tags VALUES (?, ?, ?)", (name, tag, found.version))
+
+    def _damaged(self, name: str, what: str, why: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO damaged VALUES (?, ?, ?)", (name, what, why))
 
 
 @contextmanager
 def opened(layout: Layout) -> Iterator[Index]:
     """The index of a store, up to date; in memory where it cannot be written."""
+    with explained(layout.root):
+        index = _opened(layout)
+    try:
+        with closing(index._connection):
+            yield index
+    except (sqlite3.DatabaseError, OverflowError) as error:
+        with suppress(OSError):
+            layout.index.unlink()
+        raise StoreError(f"the store's index was damaged ({error}), and was removed: give the command again") from None
+
+
+def _opened(layout: Layout) -> Index:
     index = None
     if layout.root.is_dir():
         for _ in range(2):
@@ -137,8 +176,7 @@ def opened(layout: Layout) -> Iterator[Index]:
     if index is None:
         index = Index(_connected(":memory:"), layout)
         index.refresh()
-    with closing(index._connection):
-        yield index
+    return index
 
 
 def _kept(layout: Layout) -> Index:
@@ -177,11 +215,20 @@ def _make(connection: sqlite3.Connection) -> None:
     connection.commit()
 
 
+def _stamp(path: Path) -> str:
+    """Changes whenever another file comes into its place, or it is written to."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
 def _times(folder: Path) -> dict[str, int]:
     """When each folder in a folder changed last, in nanoseconds."""
     try:
         with os.scandir(folder) as entries:
-            return {e.name: e.stat(follow_symlinks=False).st_mtime_ns for e in entries if e.is_dir()}
+            return {e.name: e.stat().st_mtime_ns for e in entries if e.is_dir()}
     except FileNotFoundError:
         return {}
 
@@ -198,24 +245,32 @@ def _changed(connection: sqlite3.Connection, table: str, times: dict[str, int], 
 
 
 def index_faults(layout: Layout) -> str:
-    """What is wrong with the kept index, compared with one made anew; empty where nothing is, or there is none."""
+    """What is wrong with the kept index, compared with one made anew; empty where nothing is, or there is none. Nothing
+    is changed: it is brought up to date in memory.
+    """
     if not layout.index.exists():
         return ""
     try:
-        with opened(layout) as kept, closing(_connected(":memory:")) as fresh:
-            anew = Index(fresh, layout)
-            anew.refresh()
-            same = all(
-                kept._connection.execute(query).fetchall() == fresh.execute(query).fetchall()
-                for query in (
-                    "SELECT * FROM versions ORDER BY name, version",
-                    "SELECT * FROM records ORDER BY name, version",
-                    "SELECT * FROM tags ORDER BY name, tag",
-                )
-            )
+        with (
+            closing(sqlite3.connect(f"{layout.index.absolute().as_uri()}?mode=ro", uri=True)) as kept,
+            closing(sqlite3.connect(":memory:")) as copy,
+            closing(_connected(":memory:")) as fresh,
+        ):
+            kept.backup(copy)
+            if copy.execute("PRAGMA user_version").fetchone() != (FORM,):
+                return ""  # of another release, and made anew when it is asked
+            for connection in (copy, fresh):
+                Index(connection, layout).refresh()
+            damaged = {name for (name,) in fresh.execute("SELECT name FROM damaged")}
+            same = all(_rows(copy, query, damaged) == _rows(fresh, query, damaged) for query in COMPARED)
     except (sqlite3.DatabaseError, TypeError, ValueError) as error:
         return f"cannot be read ({error}): delete it, and it is made anew"
     return "" if same else "does not say what the records say: delete it, and it is made anew"
+
+
+def _rows(connection: sqlite3.Connection, query: str, but: set[str]) -> list[tuple[object, ...]]:
+    """Without those of names of which something is damaged: the index may have seen it whole."""
+    return [row for row in connection.execute(query) if row[0] not in but]
 
 
 def as_json(index: Index, found: list[Summary], tags: dict[tuple[str, int], list[str]]) -> str:

@@ -6,7 +6,7 @@
     store/staging/                what is being written, on the same file system
     store/objects/DIGEST/         an adapter's files, immutable, with their manifest
     store/adapters/NAME/N.json    the record of version N, created exclusively; sealed
-    store/adapters/NAME/N.removed.json   the same, once it was removed: the number is never used again
+    store/adapters/NAME/N.removed.json   version N was removed; its record stays, so that nobody gets its number
     store/tags/NAME/TAG.json      the version that has the tag; sealed
     store/notes/NAME/N/….json     notes on version N; sealed
     store/evaluations/NAME/N/…/   later evaluations of version N, with their samples and a manifest
@@ -35,6 +35,7 @@ REASONS = {
     errno.EROFS: "its file system is read-only: set GRAFTLM_HOME to a folder that can be written",
     errno.EACCES: "it may not be written: set GRAFTLM_HOME to a folder that can be",
     errno.EPERM: "it may not be written: set GRAFTLM_HOME to a folder that can be",
+    errno.EXDEV: "a part of it lies on another disk, by a link: a store must lie on one disk, so move the whole of it",
     errno.ENOTDIR: "a file stands where a folder should: set GRAFTLM_HOME to a folder",
     errno.EEXIST: "a file stands where a folder should: set GRAFTLM_HOME to a folder",
 }
@@ -110,11 +111,12 @@ def layout_bytes(version: int) -> bytes:
 
 
 def here() -> str:
-    """This machine, as far as process numbers mean the same, in 8 hex digits."""
-    space = ""
+    """This machine since it was started, as far as process numbers mean the same, in 8 hex digits."""
+    known = [socket.gethostname()]
     with suppress(OSError):
-        space = str(Path("/proc/self/ns/pid").readlink())
-    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:8]
+        known.append(str(Path("/proc/self/ns/pid").readlink()))
+        known.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))  # clones share their name
+    return hashlib.sha256(" ".join(known).encode()).hexdigest()[:8]
 
 
 def owner_is_gone(staged: str) -> bool | None:

@@ -63,7 +63,5 @@ def _record(store: AdapterStore, reference: str) -> tuple[AdapterRecord, bool]:
     asked = read_reference(reference)
     version = asked.version or 0
     layout = store.layout.version() if store.root.exists() else LAYOUT
-    try:
-        return read_record(store.layout.record(asked.name, version), layout), False
-    except FileNotFoundError:
-        return read_record(store.layout.removed(asked.name, version), layout), True
+    removed = store.layout.removed(asked.name, version).exists()
+    return read_record(store.layout.record(asked.name, version), layout), removed

@@ -56,7 +56,8 @@ def named(layout: Layout) -> set[str]:
                 pass  # removed this moment
             except (OSError, GraftlmError) as error:
                 raise StoreError(
-                    f"nothing was thrown away, as the record {path} cannot be read: {error}. Run: graftlm store verify"
+                    f"nothing was thrown away: {error}. Bring that file back from a copy, or give the adapter up: "
+                    f"graftlm adapters rm {name}@{number}"
                 ) from error
     return found
 

@@ -59,12 +59,15 @@ def read_tag(layout: Layout, name: str, tag: str) -> Tag | None:
 
 def tags(layout: Layout, name: str) -> dict[str, int]:
     """The version of each tag; ``StoreError`` where one is damaged."""
-    try:
-        files = sorted(path.name for path in (layout.tags / name).iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    found = ((file.removesuffix(".json"), read_tag(layout, name, file.removesuffix(".json"))) for file in files)
+    found = ((tag, read_tag(layout, name, tag)) for tag in tag_names(layout, name))
     return {tag: its.version for tag, its in found if its is not None}
+
+
+def tag_names(layout: Layout, name: str) -> list[str]:
+    try:
+        return sorted(path.name.removesuffix(".json") for path in (layout.tags / name).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def tag_path(layout: Layout, name: str, tag: str) -> Path:

@@ -12,12 +12,13 @@ from pathlib import Path
 from graftlm.contracts.errors import GraftlmError
 
 from .content import content_digest
-from .durable import move, sync_folder
+from .durable import make_folder, move, remove_file, sync_folder
 from .layout import Layout
 from .live import announced, being_published, named
 from .manifest import faults
 
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+DAMAGED = "damaged-"
 STAMP = "%Y%m%dT%H%M%S%fZ"
 
 
@@ -97,8 +98,15 @@ def from_trash(layout: Layout, digest: str) -> bool:
     return False
 
 
-def bring_back(layout: Layout, digest: str, gone: Path, record: Path) -> bool:
-    """Move a removed record back into its place, and its object before it; False, and nothing is seen of it, where that
+def set_aside(layout: Layout, digest: str) -> None:
+    """Take a damaged object out of the way of a good copy: into the trash, under a name that nobody takes it by."""
+    make_folder(layout.trash)
+    with suppress(FileNotFoundError):  # another was faster
+        move(layout.objects / digest, layout.trash / f"{DAMAGED}{digest}.{datetime.now(UTC).strftime(STAMP)}")
+
+
+def bring_back(layout: Layout, digest: str, marker: Path) -> bool:
+    """Take the mark of a removed version away, once its object is in its place; False, and nothing changes, where that
     was deleted.
     """
     with announced(layout, digest, layout.fresh("restoring")):  # from here on it is not deleted
@@ -106,7 +114,7 @@ def bring_back(layout: Layout, digest: str, gone: Path, record: Path) -> bool:
             sync_folder(layout.objects)  # whoever put it there may not have come to that
         elif not from_trash(layout, digest):
             return False
-        move(gone, record)
+        remove_file(marker, layout.fresh("restored"))
         with suppress(OSError):  # a collection that had looked before may have taken it; it would bring it back itself
             if not (layout.objects / digest).is_dir():
                 from_trash(layout, digest)
@@ -124,4 +132,4 @@ def delete(layout: Layout, folder: Path) -> None:
     gone = layout.fresh("deleting")
     folder.rename(gone)
     sync_folder(folder.parent)  # or half of it could be back after a power loss
-    shutil.rmtree(gone)
+    gone.unlink() if gone.is_symlink() else shutil.rmtree(gone)

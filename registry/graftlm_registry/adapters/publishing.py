@@ -12,11 +12,11 @@ from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import to_json
 
 from .content import content_digest
-from .durable import create_exclusively, make_folder, remove_file, sync_folder, sync_tree
+from .durable import create_exclusively, make_folder, sync_folder, sync_tree
 from .layout import LAYOUT, Layout
 from .live import announced
 from .manifest import write_manifest
-from .objects import ensure, place, withdraw
+from .objects import ensure, place, set_aside, whole, withdraw
 from .records import parse_record, read_record, record_bytes
 from .versions import given, highest
 
@@ -25,8 +25,8 @@ TRIES = 100_000
 
 
 def publish(layout: Layout, staged: Path, draft: AdapterRecord) -> AdapterRecord:
-    """The record as the store has it; the staged folder is gone. Where this fails nothing was published, and the folder
-    is as it was.
+    """The record as the store has it; the staged folder is gone. Where this fails nothing was published. Files that are
+    there already serve as well, unless they are damaged: then these take their place.
     """
     if content_digest(staged) != draft.digest:
         raise StoreError(f"the staged adapter in {staged} is not the one that was proved: nothing was published")
@@ -35,10 +35,13 @@ def publish(layout: Layout, staged: Path, draft: AdapterRecord) -> AdapterRecord
     with announced(layout, digest, staged):
         write_manifest(staged)
         sync_tree(staged)
-        placed = place(staged, layout.objects / digest)
+        placed = new = place(staged, layout.objects / digest)
+        if not placed and not whole(layout.objects / digest, digest):
+            set_aside(layout, digest)
+            placed = place(staged, layout.objects / digest)
         try:
             # where the files were not there before, no version of before can have them
-            record = _claim(layout, draft, before if placed else 0)
+            record = _claim(layout, draft, before if new else 0)
         except BaseException:
             if placed:
                 with suppress(OSError, GraftlmError):
@@ -58,7 +61,7 @@ def _claim(layout: Layout, draft: AdapterRecord, before: int) -> AdapterRecord:
         for _ in range(TRIES):
             while given(layout, draft.name, number + 1):
                 number += 1
-                if same := _same(layout, draft, number):
+                if not layout.removed(draft.name, number).exists() and (same := _same(layout, draft, number)):
                     sync_folder(folder)  # whoever published it may not have come to that
                     return same
             record = replace(draft, version=number + 1)
@@ -67,9 +70,6 @@ def _claim(layout: Layout, draft: AdapterRecord, before: int) -> AdapterRecord:
                 make_folder(folder)
                 create_exclusively(path, record_bytes(record), layout.fresh("record"))
             except (FileExistsError, FileNotFoundError):  # another took the number, or an empty folder away
-                continue
-            if layout.removed(record.name, record.version).exists():  # it was given and taken back in the meantime
-                remove_file(path, layout.fresh("record"))
                 continue
             return parse_record(to_json(record), str(path))  # as it will be read
     except BaseException:
@@ -84,4 +84,12 @@ def _same(layout: Layout, draft: AdapterRecord, version: int) -> AdapterRecord |
         known = read_record(layout.record(draft.name, version), LAYOUT)
     except (GraftlmError, OSError):
         return None  # a damaged record must not keep a finished run from being kept
-    return known if (known.run, known.digest) == (draft.run, draft.digest) else None
+    if (known.name, known.version) != (draft.name, version) or (known.run, known.digest) != (draft.run, draft.digest):
+        return None
+    return known if draft.run or _choices(known) == _choices(parse_record(to_json(draft), "the draft")) else None
+
+
+def _choices(record: AdapterRecord) -> tuple[object, ...]:
+    """What makes another adapter of the same files, where no run tells them apart."""
+    made = (record.origin, record.method, record.parents, record.hyperparameters)
+    return (record.base.files_digest, record.load, record.template, record.template_hash, record.thinking, *made)

@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from graftlm.contracts.errors import GraftlmError, StoreError
 from graftlm.contracts.record import AdapterRecord
+from graftlm.contracts.serial import to_json
 
 from ..home import home
 from ..suggestions import unknown
 from . import marks, objects, publishing
-from .durable import create_exclusively, make_folder, move, replace_file, sync_tree
+from .durable import create_exclusively, make_folder, replace_file, sync_tree
 from .layout import LAYOUT, Layout, explained, layout_bytes
 from .manifest import write_manifest
 from .marks import Note
 from .names import check_name
 from .records import read_record
 from .references import check_tag, read_reference
+from .sealed import seal
 from .versions import Versions, names, versions
 
 
@@ -124,10 +127,15 @@ class AdapterStore:
         name, version = self.resolve(reference)
         path = self.layout.record(name, version)
         with explained(self.root):
+            if self.layout.removed(name, version).exists():
+                raise self._lacking(name, version)
             try:
-                return read_record(path, self._version)
+                record = read_record(path, self._version)
             except FileNotFoundError:  # 'resolve' looks only where it must
                 raise self._lacking(name, version) from None
+        if (record.name, record.version) != (name, version):
+            raise StoreError(f"the record {path} is that of {record.reference}: somebody copied it there")
+        return record
 
     def resolve(self, reference: str) -> tuple[str, int]:
         """Name and version; the version was not looked for where it is given as a number."""
@@ -153,6 +161,10 @@ class AdapterStore:
     def _lacking(self, name: str, version: int) -> StoreError:
         found = versions(self.layout, name)
         if version in found.removed:
+            with suppress(OSError, GraftlmError):
+                digest = read_record(self.layout.record(name, version), self._version).digest
+                if objects.find(self.layout, digest) is None:
+                    return StoreError(f"{name}@{version} was removed, and its files were deleted since")
             return StoreError(
                 f"{name}@{version} was removed: 'graftlm adapters restore {name}@{version}' brings it back"
             )
@@ -178,32 +190,39 @@ class AdapterStore:
     # Removing
 
     def remove(self, reference: str) -> str:
-        """Take a version out of sight, and give its reference; its files stay until they are collected."""
-        record = self.get(reference)
-        found = [tag for tag, version in self.tags(record.name).items() if version == record.version]
+        """Take a version out of sight, and give its reference; its files stay until they are collected. It need not be
+        readable.
+        """
+        name, version = self.resolve(reference)
+        if version not in self.versions(name).kept:
+            raise self._lacking(name, version)
+        found = [tag for tag, its in self.tags(name).items() if its == version]
         if found:
             raise StoreError(
-                f"{record.reference} is tagged '{found[0]}': give that tag to another version, or take it away with "
-                f"'graftlm adapters tag {record.name} {found[0]} --remove'"
+                f"{name}@{version} is tagged '{found[0]}': give that tag to another version, or take it away with "
+                f"'graftlm adapters tag {name} {found[0]} --remove'"
             )
         with explained(self.root):
             self.prepare()
-            move(self.layout.record(record.name, record.version), self.layout.removed(record.name, record.version))
-        return record.reference
+            said = seal(to_json({"removed": datetime.now(UTC).isoformat(timespec="seconds")}))
+            replace_file(self.layout.removed(name, version), said, self.layout.fresh("removed"))
+        return f"{name}@{version}"
 
     def restore(self, reference: str) -> AdapterRecord:
         """Bring a removed version back; ``StoreError`` where its files are gone for good."""
         asked = read_reference(reference)
-        removed = self.versions(asked.name).removed
+        known = self.versions(asked.name)
+        if not known.kept and not known.removed:
+            raise self._lacking(asked.name, 0)
+        removed = known.removed
         version = asked.version or (removed[-1] if removed else 0)
         if asked.tag or version not in removed:
             which = ", ".join(f"{asked.name}@{number}" for number in removed) or "none"
             raise StoreError(f"{reference} was not removed (removed versions of {asked.name}: {which})")
-        path, gone = self.layout.record(asked.name, version), self.layout.removed(asked.name, version)
         with explained(self.root):
             self.prepare()
-            record = read_record(gone, LAYOUT)
-            if not objects.bring_back(self.layout, record.digest, gone, path):
+            record = read_record(self.layout.record(asked.name, version), LAYOUT)
+            if not objects.bring_back(self.layout, record.digest, self.layout.removed(asked.name, version)):
                 raise StoreError(f"the files of {record.reference} were deleted: it cannot be brought back")
         return record
 

@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from graftlm.contracts.outcome import Change, Score
+from graftlm.contracts.plan import RETENTION_TEXT
 from graftlm.contracts.record import AdapterRecord
 
 
@@ -87,5 +88,6 @@ def _first(scores: tuple[Score, ...]) -> tuple[Score | None, Score] | None:
 
 
 def _forgot(changes: tuple[Change, ...]) -> int | None:
-    old = [change for change in changes if change.role == "old"]
+    # as graftlm.running.forgetting.lost counts, which names them: neither the loss on a text, nor its perplexity
+    old = [c for c in changes if c.role == "old" and c.evaluation != RETENTION_TEXT and c.unit == "fraction"]
     return sum(change.worse for change in old) if old else None

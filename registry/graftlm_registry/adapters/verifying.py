@@ -19,6 +19,7 @@ from .layout import LAYOUT, Layout, layout_bytes
 from .names import check_name
 from .records import read_record
 from .references import check_tag
+from .sealed import unseal
 from .versions import folders, given
 
 
@@ -85,7 +86,10 @@ class Verifying:
         number, _, rest = path.name.partition(".")
         if rest == "json.claim" and number.isdecimal():
             return
-        if rest not in ("json", "removed.json") or not number.isdecimal() or not path.is_file():
+        if rest == "removed.json" and number.isdecimal():
+            yield from self._removed(path, self.layout.record(name, int(number)))
+            return
+        if rest != "json" or not number.isdecimal() or not path.is_file():
             if os.path.lexists(path):
                 yield Fault(path, "is no record", lost=False)
             return
@@ -95,13 +99,25 @@ class Verifying:
         except FileNotFoundError:
             return  # removed, or brought back, this moment
         except (OSError, GraftlmError) as error:
-            yield Fault(path, _behind(error, f"the record {path} "))
+            given_up = self.layout.removed(name, int(number)).exists()
+            yield Fault(path, _behind(error, f"the record {path} "), lost=not given_up)
             return
         if (record.name, record.version) != (name, int(number)):
             yield Fault(path, f"says that it is the record of {record.reference}")
-        if rest == "json":
+        if not self.layout.removed(name, int(number)).exists():
             self.adapters += 1
             yield from self._needs(path, record)
+
+    def _removed(self, path: Path, record: Path) -> Iterator[Fault]:
+        self._read(path)
+        try:
+            unseal(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            return  # brought back this moment
+        except (OSError, GraftlmError) as error:
+            yield Fault(path, _behind(error, f"{path} "), lost=False)
+        if not record.exists():
+            yield Fault(path, "removes a version that is not there", lost=False)
 
     def _needs(self, path: Path, record: AdapterRecord) -> Iterator[Fault]:
         if (self.layout.objects / record.digest).is_dir():
@@ -120,6 +136,8 @@ class Verifying:
             trash = {path: digest for path, digest, _ in objects.thrown_away(self.layout)}
             yield from self._surely(self._trash)
             for path, digest in trash.items():
+                if digest.startswith(objects.DAMAGED):
+                    continue
                 yield from self._surely(partial(self._object, path, digest))
 
     def _trash(self) -> Iterator[Fault]:
@@ -229,7 +247,7 @@ def _others(folder: Path, known: tuple[str, ...]) -> list[str]:
 def _strangers(folder: Path, below: int = 0) -> Iterator[Fault]:
     """What is no folder, where only folders are: in this one, and in those so many levels below."""
     for path in _entries(folder):
-        if path.is_symlink() or not path.is_dir():
+        if not path.is_dir():
             if os.path.lexists(path):
                 yield Fault(path, "does not belong here", lost=False)
         elif below:

@@ -28,7 +28,7 @@ def folders(path: Path) -> list[str]:
     """The names of the folders in a folder, sorted."""
     try:
         with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            return sorted(entry.name for entry in entries if entry.is_dir())  # or a link to one that was moved away
     except FileNotFoundError:
         return []
 
@@ -39,10 +39,13 @@ def versions(layout: Layout, name: str) -> Versions:
         files = os.listdir(layout.adapters / name)  # noqa: PTH208 - a Path for each of 10,000 takes ten times as long
     except (FileNotFoundError, NotADirectoryError):
         return Versions([], [], 0)
-    kept = _numbers(files, ".json")
-    removed = _numbers(files, ".removed.json")
-    burnt = _numbers(files, f".json{CLAIM}") if len(kept) + len(removed) < len(files) else []
-    return Versions(kept, removed, max((numbers[-1] for numbers in (kept, removed, burnt) if numbers), default=0))
+    known, removed = _numbers(files, ".json"), _numbers(files, ".removed.json")
+    burnt = _numbers(files, f".json{CLAIM}") if len(known) + len(removed) < len(files) else []
+    last = max((numbers[-1] for numbers in (known, removed, burnt) if numbers), default=0)
+    if removed:
+        gone = set(removed)
+        known = [number for number in known if number not in gone]
+    return Versions(known, removed, last)
 
 
 def _numbers(files: list[str], end: str) -> list[int]:
@@ -53,7 +56,7 @@ def _numbers(files: list[str], end: str) -> list[int]:
 def given(layout: Layout, name: str, number: int) -> bool:
     """Whether a number was ever given."""
     record = layout.record(name, number)
-    return any(os.path.lexists(path) for path in (record, layout.removed(name, number), f"{record}{CLAIM}"))
+    return os.path.lexists(record) or os.path.lexists(f"{record}{CLAIM}")
 
 
 def highest(layout: Layout, name: str) -> int:
