@@ -236,7 +236,7 @@ def test_an_evaluation_is_kept_with_its_adapter(
     scored(run, renamed, "--adapter", adapter)
     (folder,) = open_store().evaluations(adapter)
     assert {path.name for path in folder.iterdir()} == {
-        "evaluation.json", "rows.rows.jsonl", "rows.answers.jsonl", "rows.exact-match.jsonl",
+        "evaluation.json", "manifest.json", "rows.rows.jsonl", "rows.answers.jsonl", "rows.exact-match.jsonl",
     }  # fmt: skip
     kept = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     assert kept["scores"] == found["scores"]
