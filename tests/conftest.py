@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 ROOT = Path(__file__).resolve().parent.parent
+MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -120,3 +123,36 @@ def _fresh_registry() -> Iterator[None]:
     from graftlm_registry.plugins import registry
 
     registry.cache_clear()
+
+
+# The proofs of the store (tests/store)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder, in memory where there is such a place: thousands of stores are made and thrown away."""
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < 1 << 29:
+        yield tmp_path
+        return
+    folder = Path(tempfile.mkdtemp(prefix="graftlm-store-", dir=MEMORY))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def store(quick: Path) -> Any:
+    from graftlm_registry.adapters import AdapterStore
+
+    return AdapterStore(quick / "store")
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Say what was counted; ``pytest -rP`` shows it."""
+
+    def say(text: str) -> None:
+        print(f"FIGURES {request.node.name}: {text}")
+
+    return say

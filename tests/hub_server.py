@@ -148,7 +148,10 @@ class HubServer:
             return Answer.json([_tree_entry(path, content) for path, content in sorted(files.items())])
         siblings = [{"rfilename": path, "size": len(content)} for path, content in sorted(files.items())]
         gated = "manual" if repository.gated else False
-        return Answer.json({"id": name, "modelId": name, "sha": commit, "gated": gated, "siblings": siblings})
+        private = name in self.uploads.private
+        return Answer.json(
+            {"id": name, "modelId": name, "sha": commit, "gated": gated, "private": private, "siblings": siblings}
+        )
 
     def _file(self, name: str, revision: str, asked: Asked) -> Answer:
         repository = self.repositories.get(name)

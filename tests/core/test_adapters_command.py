@@ -1,4 +1,4 @@
-"""``graftlm adapters`` and ``graftlm store`` on a store without any training: found, compared, marked, removed."""
+"""``graftlm adapters`` on a store without any training: listed, shown, drawn and compared."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import click
 import pytest
 from conftest import Said
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from kept_adapters import WEIGHTS, draft, fill, publish, save_safetensors
+from several_adapters import kept, publish_several
 
-from graftlm.contracts.outcome import Change, Score
-from graftlm.contracts.record import AdapterRecord
-from graftlm.judging.weight_changes import by_layer, by_module, whole
+from graftlm.cli.adapters.log_graph import draw
+from graftlm.contracts.outcome import Change
+from graftlm.contracts.plan import RETENTION_TEXT
+from graftlm.running.forgetting import lost
 from graftlm_registry.adapters import AdapterStore
-from graftlm_registry.adapters.content import content_digest
+from graftlm_registry.adapters.lineage import Node
+from graftlm_registry.adapters.summary import summary_of
 
 Run = Callable[..., Said]
 
@@ -31,34 +30,9 @@ def store(home: Path) -> AdapterStore:
     return AdapterStore(home / "store")
 
 
-def score(value: float, moment: Any, metric: str = "exact-match", role: Any = "new", **more: Any) -> Score:
-    return Score(evaluation="skill", role=role, metric=metric, moment=moment, value=value, n=50, **more)
-
-
-def kept(store: AdapterStore, name: str, *, seed: int = 0, run: str = "run-1", **fields: Any) -> AdapterRecord:
-    """A published adapter whose record says what is given."""
-    staged = fill(store.stage(), seed=seed)
-    return store.publish(staged, replace(draft(content_digest(staged), name=name, run=run), **fields))
-
-
 @pytest.fixture
 def several(store: AdapterStore) -> AdapterStore:
-    base = draft("").base
-    gained = (score(0.1, "before"), score(0.9, "after"))
-    other = replace(base, name="tiny-qwen", reference="tiny-qwen", family="qwen")
-    lost = Change(evaluation="sum", role="old", metric="exact-match", value=-0.5, n=50, unit="fraction",
-                  higher_is_better=True, low=-0.6, high=-0.4)  # fmt: skip
-    kept(store, "colours", scores=gained, created="2026-01-01T00:00:00+00:00", split_rows={"train": 50})
-    kept(store, "colours", seed=1, run="run-2", scores=(score(0.2, "before"), score(0.4, "after")), changes=(lost,),
-         created="2026-03-01T00:00:00+00:00", parents=("colours@1",))  # fmt: skip
-    kept(store, "shapes", seed=2, base=other, template="chatml", method="dora", created="2026-02-01T00:00:00+00:00",
-         scores=(score(3.0, "before", "perplexity", unit="nats", higher_is_better=False),
-                 score(1.5, "after", "perplexity", unit="nats", higher_is_better=False)))  # fmt: skip
-    kept(store, "both", seed=3, origin="combined", parents=("colours@2", "shapes@1"), run="",
-         hyperparameters={"combination": "svd", "weights": [0.7, 0.3], "rank": 8, "seed": 3},
-         final_loss=None, created="2026-04-01T00:00:00+00:00")  # fmt: skip
-    store.tag("colours@1", "best")
-    return store
+    return publish_several(store)
 
 
 def names(said: Said) -> list[str]:
@@ -79,6 +53,9 @@ def names(said: Said) -> list[str]:
         (("--origin", "combined"), ["both@1"]),
         (("--kind", "overlay"), []),
         (("--since", "2026-02-15"), ["both@1", "colours@2"]),
+        (("--since", "2026-03-01T01:00+01:00"), ["both@1", "colours@2"]),
+        (("--since", "2026-03-01T00:00:01"), ["both@1"]),
+        (("--since", "20260301"), ["both@1", "colours@2"]),
         (("--sort", "created"), ["both@1", "colours@2", "shapes@1", "colours@1"]),
         (("--sort", "score", "--base", "tiny-mistral"), ["colours@1", "colours@2", "both@1"]),
         (("--sort", "gain"), ["shapes@1", "colours@1", "colours@2", "both@1"]),
@@ -94,6 +71,25 @@ def test_a_list_shows_what_is_asked_for(
     assert shown.code == 0
     for reference in found:
         assert f"{reference} " in shown.out
+
+
+@pytest.mark.parametrize("since", ["banana", "2026-13-01", "0001-01-01T00:00+12:00"])
+def test_a_time_that_is_none(since: str, several: AdapterStore, run: Run) -> None:
+    said = run("adapters", "list", "--since", since)
+    assert (said.code, "such as 2026-11-01" in said.err) == (2, True)
+
+
+def test_lost_is_counted_and_named_alike(store: AdapterStore, run: Run) -> None:
+    """A list's number is that of the skills that 'show' names: a loss and a perplexity are none."""
+    worse = {"role": "old", "n": 50, "metric": "exact-match", "value": -0.5, "low": -0.6, "high": -0.4}
+    skill = Change(evaluation="sum", unit="fraction", higher_is_better=True, **worse)  # type: ignore[arg-type]
+    text = {**worse, "metric": "loss", "value": 1.0, "low": 0.5, "high": 1.5}
+    loss = Change(evaluation=RETENTION_TEXT, unit="nats", higher_is_better=False, **text)  # type: ignore[arg-type]
+    changes = (skill, loss, replace(loss, evaluation="old rows", metric="perplexity"))
+    assert all(change.worse for change in changes)
+    assert len(lost(changes)) == summary_of(kept(store, "old", changes=changes)).forgot == 1
+    assert summary_of(kept(store, "text", run="run-2", changes=changes[1:])).forgot is None
+    assert "graftlm repair old@1 --skill" in run("adapters", "show", "old").out
 
 
 def test_a_list_says_it_all_in_a_line(several: AdapterStore, run: Run) -> None:
@@ -139,61 +135,6 @@ def test_show_has_what_was_said_since(several: AdapterStore, run: Run) -> None:
     assert "svd" in combined
 
 
-def test_a_tag_is_a_name(several: AdapterStore, run: Run) -> None:
-    assert run("adapters", "show", "colours@best", "--json").out == run("adapters", "show", "colours@1", "--json").out
-    said = run("adapters", "tag", "colours", "best")
-    assert "colours@2 is tagged 'best', and colours@1 no more" in said.out
-    assert run("adapters", "tag", "colours").out == "best  colours@2\n"
-    assert run("adapters", "tag", "colours", "best", "--remove").code == 0
-    gone = run("adapters", "show", "colours@best")
-    assert (gone.code, gone.err) == (2, "Error: unknown tag of colours 'best'. Available: none\n")
-
-
-@pytest.mark.parametrize("tag", ["3", "con", "nul.a", "Best", "a b", "-x", "a/b", "..", "x" * 65, "é"])
-def test_what_cannot_be_a_tag(tag: str, several: AdapterStore, run: Run) -> None:
-    said = run("adapters", "tag", "colours", "--", tag)
-    assert said.code == 2
-    assert "is not a tag" in said.err
-
-
-def test_removing_is_undone(several: AdapterStore, run: Run) -> None:
-    before = several.get("colours@2")
-    assert "restore colours@2" in run("adapters", "rm", "colours", "--yes").out
-    said = run("adapters", "show", "colours@2")
-    assert (said.code, "was removed: 'graftlm adapters restore colours@2'" in said.err) == (2, True)
-    assert several.get("colours").version == 1
-    assert publish(several, name="colours", run="run-9", seed=9).version == 3  # its number is not given again
-    run("store", "gc")
-    assert run("adapters", "restore", "colours@2").code == 0
-    assert several.get("colours@2") == before
-    assert content_digest(several.path("colours@2")) == before.digest
-
-
-def test_what_is_tagged_is_not_removed(several: AdapterStore, run: Run) -> None:
-    said = run("adapters", "rm", "colours@1", "--yes")
-    assert (said.code, "is tagged 'best'" in said.err) == (2, True)
-    assert several.has("colours@1")
-
-
-def test_removing_asks_first(several: AdapterStore, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    import io
-    import sys
-
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"n\n")))
-    assert run("adapters", "rm", "shapes").code == 130
-    assert several.has("shapes")
-
-
-def test_deleted_for_good(several: AdapterStore, run: Run) -> None:
-    run("adapters", "rm", "shapes", "--yes")
-    said = run("store", "gc", "--grace", "0")
-    assert "1 deleted out of the trash" in said.out
-    gone = run("adapters", "restore", "shapes@1")
-    assert (gone.code, "were deleted: it cannot be brought back" in gone.err) == (2, True)
-    assert not several.has("shapes@1")
-    assert run("store", "verify").code == 0
-
-
 def test_log_draws_where_it_comes_from(several: AdapterStore, run: Run) -> None:
     lines = run("adapters", "log", "both").out.splitlines()
     assert [re.sub(r"  .*", "", line.replace("│", " ")) or line for line in lines] != []
@@ -206,107 +147,45 @@ def test_log_draws_where_it_comes_from(several: AdapterStore, run: Run) -> None:
     assert {node["reference"]: node["parents"] for node in graph} == {"colours@2": ["colours@1"], "colours@1": []}
 
 
+def test_a_lineage_is_as_long_as_it_is() -> None:
+    names = [f"long@{number}" for number in range(3000, 0, -1)]
+    graph = {
+        name: Node(reference=name, state="kept", parents=tuple(names[i + 1 : i + 2])) for i, name in enumerate(names)
+    }
+    assert [click.unstyle(line).split("─ ")[-1] for line in draw(graph, names[:1])] == names
+
+
+def test_a_long_note_does_not_fill_the_screen(several: AdapterStore, run: Run) -> None:
+    long = "first line\n│ ├─ second\n" + "x" * 100_000
+    run("adapters", "note", "colours@2", long)
+    lines = run("adapters", "log", "both").out.splitlines()
+    assert len(lines) == 5
+    assert lines[2].endswith("“first line…”")
+    run("adapters", "note", "colours@1", "y" * 71)
+    assert f"“{'y' * 70}…”" in run("adapters", "log", "colours@1").out
+    shown = run("adapters", "show", "colours@2").out
+    assert "characters more: graftlm adapters note colours@2)" in " ".join(shown.split())
+    assert len(shown) < 5000
+    assert "x" * 100_000 in run("adapters", "note", "colours@2").out
+
+
+def test_diff_says_nothing_of_an_order(store: AdapterStore, run: Run) -> None:
+    first = {"target_modules": ["q_proj", "v_proj"], "epochs": 75.0, "learning_rate": 0.0002}
+    second = {"target_modules": ["v_proj", "q_proj"], "epochs": 75.5, "learning_rate": 0.00020000001}
+    kept(store, "one", hyperparameters=first)
+    kept(store, "two", run="run-2", hyperparameters=second)
+    said = run("adapters", "diff", "one", "two").out
+    assert "target modules" not in said
+    assert re.search(r"epochs +75 +75\.5", said)
+    assert re.search(r"learning rate +0\.0002 +0\.00020000001", said)
+
+
 def test_diff_shows_what_differs_and_nothing_else(several: AdapterStore, run: Run) -> None:
     said = run("adapters", "diff", "colours@1", "colours@2").out
     assert re.search(r"train rows +50 +8", said)
     assert re.search(r"exact-match +90% +40%", said)
     assert "template" not in said
-    assert re.search(r"all +\d", said)
+    assert re.search(r"layer\.0\.lora_A +\d", said)
     other = run("adapters", "diff", "colours@1", "shapes", "--json")
     found = json.loads(other.out)
     assert found["differences"]["method"] == ["lora", "dora"]
-
-
-# Weights
-
-
-def pair(folder: Path, *, rank: int, alpha: float, seed: int, extra: bool = False, **config: Any) -> Path:
-    """LoRA on two modules of two layers, and perhaps a magnitude."""
-    folder.mkdir()
-    draw = np.random.default_rng(seed)
-    tensors: dict[str, np.ndarray] = {}
-    for layer in (0, 1):
-        for module in ("q_proj", "v_proj"):
-            path = f"base_model.model.model.layers.{layer}.self_attn.{module}"
-            tensors[f"{path}.lora_A.weight"] = draw.standard_normal((rank, 8), dtype=np.float32)
-            tensors[f"{path}.lora_B.weight"] = draw.standard_normal((6, rank), dtype=np.float32)
-    if extra:
-        tensors["base_model.model.model.norm.weight"] = draw.standard_normal(8, dtype=np.float32)
-    save_safetensors(folder / WEIGHTS, tensors)
-    said = {"peft_type": "LORA", "r": rank, "lora_alpha": alpha, **config}
-    (folder / "adapter_config.json").write_text(json.dumps(said))
-    return folder
-
-
-def dense(folder: Path, scale: float) -> dict[str, np.ndarray]:
-    """Every change as a whole matrix."""
-    from safetensors.numpy import load_file
-
-    tensors = load_file(folder / WEIGHTS)
-    return {
-        name.removesuffix(".lora_A.weight"): scale * tensors[name.replace("lora_A", "lora_B")] @ tensors[name]
-        for name in tensors
-        if ".lora_A" in name
-    }
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
-def test_norms_and_cosines_are_those_of_the_whole_matrices(first: int, second: int, seed: int) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        one = pair(Path(folder) / "one", rank=first, alpha=16, seed=seed)
-        two = pair(Path(folder) / "two", rank=second, alpha=4, seed=seed + 1, use_rslora=True)
-        a, b = dense(one, 16 / first), dense(two, 4 / np.sqrt(second))
-        found = by_module(one, two)
-    assert [moved.where for moved in found] == sorted(name.removeprefix("base_model.model.") for name in a)
-    for moved in found:
-        x, y = (each[f"base_model.model.{moved.where}"].astype("float64") for each in (a, b))
-        assert moved.first == pytest.approx(np.linalg.norm(x), rel=1e-5)
-        assert moved.second == pytest.approx(np.linalg.norm(y), rel=1e-5)
-        assert moved.apart == pytest.approx(np.linalg.norm(x - y), rel=1e-4)
-        assert moved.cosine == pytest.approx((x * y).sum() / np.linalg.norm(x) / np.linalg.norm(y), abs=1e-5)
-    everything = whole("all", found)
-    stacked = np.concatenate([(a[n] - b[n]).ravel() for n in a])
-    assert everything.apart == pytest.approx(np.linalg.norm(stacked), rel=1e-4)
-    assert [layer.where for layer in by_layer(found)] == ["layer 0", "layer 1"]
-
-
-def test_an_adapter_is_where_it_is(tmp_path: Path) -> None:
-    one = pair(tmp_path / "one", rank=2, alpha=2, seed=0, extra=True)
-    moved = by_module(one, one)
-    assert [each.cosine for each in moved] == pytest.approx([1.0] * 5)
-    assert [each.apart for each in moved] == pytest.approx([0.0] * 5, abs=1e-5)
-    two = pair(tmp_path / "two", rank=2, alpha=2, seed=0)
-    (norm,) = [each for each in by_module(one, two) if each.where == "model.norm.weight"]
-    assert (norm.second, norm.cosine) == (0, None)
-
-
-# The store as a whole
-
-
-def test_verify_names_what_is_damaged(several: AdapterStore, run: Run) -> None:
-    sound = run("store", "verify")
-    assert (sound.code, sound.out.endswith("sound\n")) == (0, True)
-    path = several.path("shapes") / WEIGHTS
-    path.write_bytes(path.read_bytes()[:-1] + b"\1")
-    said = run("store", "verify")
-    assert said.code == 1
-    assert f"damaged: {path} is not as it was written" in said.out
-    (fault,) = json.loads(run("store", "verify", "--json").out)["faults"]
-    assert (fault["path"], fault["lost"]) == (str(path), True)
-
-
-def test_info_counts(several: AdapterStore, run: Run) -> None:
-    run("adapters", "rm", "both", "--yes")
-    found = json.loads(run("store", "info", "--json").out)
-    assert [found[key] for key in ("names", "versions", "removed", "tags", "objects")] == [2, 3, 1, 1, 4]
-    assert found["bases"] == {"tiny-mistral": 2, "tiny-qwen": 1}
-    assert "2 names, 3 versions, 1 removed" in run("store", "info").out
-
-
-@pytest.mark.parametrize("command", [("store", "info"), ("store", "verify"), ("store", "gc"), ("adapters", "list")])
-def test_no_store_yet(command: tuple[str, ...], home: Path, run: Run) -> None:
-    assert run(*command).code == 0
-    assert not (home / "store").exists()

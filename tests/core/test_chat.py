@@ -70,6 +70,7 @@ def test_a_conversation_in_a_pipe(world: World, tmp_path: Path) -> None:
     assert len(re.findall(r"swap \d+\.\d ms", done.stderr)) == 3
     assert "* mistral" in done.stderr
     assert "/compare [TEXT]" in done.stderr
+    assert "/quit or /exit" in done.stderr
     row = json.loads(saved.read_text())
     assert [message["role"] for message in row["messages"]] == ["user", "assistant"] * 2
     assert row["messages"][2]["content"] == "and now?"

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -348,3 +349,12 @@ def test_the_command_says_what_differs(command: Callable[..., Said], tmp_path: P
     assert command("nobody", "--out", tmp_path / "three").code == 2
     assert command("lora", "--out", tmp_path / "three", "--dtype", "int8").code == 2
     assert not (tmp_path / "three").exists()
+
+
+def test_a_full_disk_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small model on a nearly full disk: "0.0 GB, and 0.0 GB are free" says nothing."""
+    from graftlm.worker.merging import _save
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=300_000))
+    with pytest.raises(StoreError, match=r"takes 1\.0 MiB, and .* has 0\.3 MiB free"):
+        _save(torch.nn.Linear(512, 512, bias=False), tmp_path)

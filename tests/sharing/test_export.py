@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from shared_adapters import CONFIG, kept, train
+from shared_adapters import CONFIG, train
+from whole_records import kept
 
 from graftlm.cli.adapters.export import export as command
 from graftlm.contracts.errors import GraftlmError, StoreError, UsageError

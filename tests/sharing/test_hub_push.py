@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hub_server import HubServer, hub_at_hand
-from shared_adapters import kept
+from whole_records import kept
 
 from graftlm.contracts.errors import StoreError, UsageError
 from graftlm.contracts.record import AdapterRecord

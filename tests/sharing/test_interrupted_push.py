@@ -12,7 +12,7 @@ from typing import Any
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from shared_adapters import kept
+from whole_records import kept
 
 from graftlm.contracts.errors import StoreError
 from graftlm.contracts.record import AdapterRecord

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from kept_adapters import draft
-from shared_adapters import CONFIG, kept
+from shared_adapters import CONFIG
+from whole_records import kept
 
 from graftlm.chat_templates.binding import bound
 from graftlm.chat_templates.own import OwnTemplate

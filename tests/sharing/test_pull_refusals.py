@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from kept_adapters import draft
-from shared_adapters import kept
+from whole_records import kept
 
 from graftlm.contracts.errors import GraftlmError, StoreError
 from graftlm.contracts.record import AdapterRecord

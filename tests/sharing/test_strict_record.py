@@ -71,13 +71,61 @@ def nested(depth: int) -> Any:
         ("hyperparameters.encoding", {"max_length": "long"}, "encoding"),
         ("hyperparameters.encoding", {}, "encoding"),
         ("hyperparameters.deep", nested(40), "nested too deeply"),
+        ("hyperparameters.options", None, "does not say options"),
+        ("hyperparameters.target_modules", None, "does not say target_modules"),
+        ("hyperparameters.encoding", None, "does not say encoding"),
+        ("run", "../../etc", "no name of a run"),
+        ("run", "a/b", "no name of a run"),
+        ("run", "r" * 65, "no name of a run"),
         ("created", "yesterday", "no moment"),
+        ("created", "0001-01-01T00:00:00+23:00", "no moment"),
         ("created", "2026-01-01T00:00:00", "no moment"),
     ],
 )
 def test_what_no_record_holds_is_refused(path: str, value: Any, said: str) -> None:
     with pytest.raises(GraftlmError, match=said):
         read_record(changed(path, value), "the record")
+
+
+@pytest.mark.parametrize("name", ["options", "target_modules", "encoding"])
+def test_what_later_runs_go_on_from_is_required(name: str) -> None:
+    record = json.loads(json.dumps(GOOD))
+    del record["hyperparameters"][name]
+    with pytest.raises(StoreError, match=f"the record does not say {name} among its hyperparameters"):
+        read_record(json.dumps(record).encode(), "the record")
+
+
+@pytest.mark.parametrize(
+    "hyperparameters", [{}, {"options": None, "target_modules": None, "encoding": None}], ids=["missing", "null"]
+)
+def test_a_record_without_them_that_is_in_a_store_already_is_used(hyperparameters: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    from graftlm.contracts.plan import EncodingPlan
+    from graftlm.judging.subjects import LONGEST as ASKED
+    from graftlm.judging.subjects import encoding_of
+    from graftlm.planning.parent import check_same, inherited, options_of
+
+    record = replace(draft(""), hyperparameters=hyperparameters, thinking=True)
+    assert encoding_of(record) == EncodingPlan(max_length=ASKED, thinking=True)
+    assert options_of(record, "none", {})["method"] == {}
+    assert "target_modules" not in inherited(record)
+    # stand-ins for what was asked, and for the method
+    nothing: Any = type("Nothing", (), {"asked": lambda self, name: False})()
+    method: Any = type("Method", (), {"rank": 4, "alpha": 8, "dropout": 0.0, "target_modules": (), "name": "lora"})()
+    check_same(record, nothing, method, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("2026-01-01T00:30:00+02:00", "2025-12-31T22:30:00+00:00"),
+        ("2026-01-01T00:00:00.25Z", "2026-01-01T00:00:00+00:00"),
+    ],
+)
+def test_the_moment_is_in_utc(given: str, kept: str) -> None:
+    """Adapters are sorted by its text."""
+    assert read_record(changed("created", given), "the record").created == kept
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"name":' * 50_000])

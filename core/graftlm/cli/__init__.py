@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -76,6 +77,18 @@ def _stop(number: int, frame: object) -> None:
     raise Stopped(number)
 
 
+def _check_text(arguments: Sequence[str]) -> None:
+    """Whatever is no text cannot be written down; only a file that is there may be called so."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            if not any(map(os.path.lexists, (argument, argument.partition("=")[2]))):
+                from graftlm.contracts.errors import UsageError
+
+                raise UsageError(f"{os.fsencode(argument)!r} is not UTF-8 text, and no file is called so") from None
+
+
 def main() -> None:
     """The console script: errors become sentences, and exit codes."""
     debug = "--debug" in sys.argv
@@ -83,6 +96,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
     try:
+        _check_text(arguments)
         sys.exit(cli(arguments, standalone_mode=False))
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)

@@ -120,7 +120,7 @@ def _help(chat: Chat, rest: str) -> None:
     from .tables import table
 
     rows = [(f"/{name}{f' {given}' if given else ''}", what) for name, (_, given, what) in COMMANDS.items()]
-    more = [("/quit", "leave, as Ctrl-D does"), ("Ctrl-C", "stop an answer")]
+    more = [("/quit or /exit", "leave, as Ctrl-D does"), ("Ctrl-C", "stop an answer")]
     click.echo(table([*rows, *more, ("…\\", "a line that ends with a backslash goes on in the next")]), err=True)
 
 

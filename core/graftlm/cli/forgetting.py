@@ -12,7 +12,7 @@ SHOWN = 3
 
 
 def forgetting_lines(changes: Sequence[Change], name: str) -> list[str]:
-    """Nothing where it was not measured. ``name`` is the adapter's."""
+    """Nothing where it was not measured. ``name`` is how the adapter is named."""
     text, worse = forgetting(changes), lost(changes)
     if text is None:
         return []

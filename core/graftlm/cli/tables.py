@@ -36,3 +36,8 @@ def size(count: int) -> str:
             return f"{number:.0f} {unit}"
         number /= 1024
     return f"{number:.1f} GiB"
+
+
+def exact(number: float) -> str:
+    """Not rounded: what is read back from it is the same number."""
+    return repr(number).removesuffix(".0")

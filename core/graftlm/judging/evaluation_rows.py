@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from graftlm.contracts.combining import TrialRows
 from graftlm.contracts.conversation import Conversation
 from graftlm.contracts.errors import DataError, GraftlmError, StoreError, UsageError
-from graftlm.contracts.plan import EncodingPlan, Plan
+from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord
-from graftlm.contracts.serial import from_json, to_json
 from graftlm.data.splitting import fingerprint
 from graftlm.running.repair import first_plan
 from graftlm_registry.plugins import Registry
 
-from .subjects import rows_of
+from .subjects import encoding_of, rows_of
 
 ENOUGH = 30
 """Validation rows that are enough to choose by."""
@@ -47,10 +46,7 @@ class EvaluationRows:
             count=len(self.rows),
             evaluator=self.plan.all_parts("evaluator")[0].name,
             options=self.plan.options.get("evaluator", {}),
-            encoding=replace(
-                from_json(to_json(record.hyperparameters["encoding"]), EncodingPlan, "the record's encoding"),
-                thinking=record.thinking,
-            ),
+            encoding=encoding_of(record),
         )
 
 

@@ -25,6 +25,9 @@ from graftlm_registry.plugins import Registry
 PARTS = ("format", "template", "source", "family", "quantization", "accelerator", "evaluator")
 """Kinds of plugins that take part when nothing is trained."""
 
+LONGEST = 512
+"""Tokens of a row that is scored by its loss, where no record says how long the rows of its training were."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -60,12 +63,17 @@ def of_stored(reference: str, config: RunConfig, registry: Registry) -> Subject:
     store = open_store()
     record = store.get(reference)
     plan = _sound(resolve(replace(config, from_adapter=record.reference, model=None, revision=None), registry))
-    encoding = replace(
-        from_json(to_json(record.hyperparameters["encoding"]), EncodingPlan, "the record's encoding"),
-        thinking=record.thinking,
-    )
+    encoding = encoding_of(record)
     who = replace(of_adapter(stored(record, store, registry), registry), today=plan.template.today)
     return Subject(name=record.reference, who=who, encoding=encoding, plan=plan, record=record)
+
+
+def encoding_of(record: AdapterRecord) -> EncodingPlan:
+    """How the rows of its training became samples; where its record does not say, as for an imported adapter."""
+    known = record.hyperparameters.get("encoding")
+    if not known:
+        return EncodingPlan(max_length=LONGEST, thinking=record.thinking)
+    return replace(from_json(to_json(known), EncodingPlan, "the record's encoding"), thinking=record.thinking)
 
 
 def _sound(plan: Plan) -> Plan:

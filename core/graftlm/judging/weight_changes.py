@@ -1,6 +1,7 @@
 """How far two adapters move a base's weights, and how much in the same direction, module by module.
 
-Read with numpy from their files: nothing is loaded, and no matrix of the base's size is made.
+Read with numpy from their files: nothing is loaded, no matrix of the base's size is made, and no more than a module's
+factors, or a piece of a tensor, is held at a time.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from graftlm.contracts.errors import StoreError
-from graftlm_registry.adapters.outside.safetensors_file import read_file_header
+
+from .stored_tensors import Stored, stored_tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +25,7 @@ CONFIG = "adapter_config.json"
 PREFIX = "base_model.model."
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 PAIRS = ((".lora_A.weight", ".lora_B.weight"), (".lora_embedding_A", ".lora_embedding_B"))
-TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "|u1", "BOOL": "|b1"}
+MAGNITUDE = ".lora_magnitude_vector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,37 @@ class Moved:
         return math.sqrt(max(0.0, self.first**2 + self.second**2 - 2 * self.inner))
 
 
-def by_module(first: Path, second: Path) -> list[Moved]:
-    """Of two adapters' folders, on one base. LoRA's pairs count as their product, ``scale * B @ A``, any other tensor
-    (a magnitude, a bias, a module that was trained whole) as it is. ``StoreError`` where shapes do not agree.
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A tensor that stands for itself: a magnitude, a bias, a module that was trained whole. How much of it is a change
+    is not known without the base, only how far the two are ``apart``: None where there are no two of one shape.
     """
-    one, two = _changes(first), _changes(second)
-    return [_moved(where, one.get(where), two.get(where)) for where in sorted(one.keys() | two.keys(), key=_order)]
+
+    where: str
+    apart: float | None
+    has: Literal["both", "first", "second"] = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """``moved`` are LoRA's pairs, ``apart`` all other tensors. ``direction_only``: what a pair adds is scaled by a
+    magnitude afterwards (DoRA).
+    """
+
+    moved: list[Moved]
+    apart: list[Apart]
+    direction_only: bool
+
+
+def compare_weights(first: Path, second: Path) -> Compared:
+    """Of two adapters' folders, on one base. ``StoreError`` where the shapes of what they add do not agree."""
+    one, two = _Adapter(first), _Adapter(second)
+    changed, alone = one.pairs.keys() | two.pairs.keys(), one.alone.keys() | two.alone.keys()
+    return Compared(
+        [_moved(where, one.change(where), two.change(where)) for where in sorted(changed, key=_order)],
+        [_apart(where, one.alone.get(where), two.alone.get(where)) for where in sorted(alone, key=_order)],
+        any(MAGNITUDE in where for where in alone),
+    )
 
 
 def by_layer(modules: list[Moved]) -> list[Moved]:
@@ -74,22 +101,52 @@ def whole(where: str, parts: list[Moved]) -> Moved:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """``left @ right``; a tensor as it is has no ``right``."""
+    """``left @ right``; both have the experts of a fused tensor first, which is one where there are none."""
 
     left: np.ndarray[Any, Any]
-    right: np.ndarray[Any, Any] | None = None
+    right: np.ndarray[Any, Any]
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.left.shape if self.right is None else (self.left.shape[0], self.right.shape[1])
+    def shape(self) -> tuple[int, int, int]:
+        return self.left.shape[0], self.left.shape[1], self.right.shape[2]
 
     def inner(self, other: _Change) -> float:
         """tr((L1 R1)ᵀ(L2 R2)) = Σ (L1ᵀL2) * (R1 R2ᵀ), whose factors are as small as the ranks."""
-        if self.right is not None and other.right is not None:
-            return float(((self.left.T @ other.left) * (self.right @ other.right.T)).sum())
-        mine = self.left if self.right is None else self.left @ self.right
-        theirs = other.left if other.right is None else other.left @ other.right
-        return float((mine * theirs).sum())
+        return float(((self.left.swapaxes(1, 2) @ other.left) * (self.right @ other.right.swapaxes(1, 2))).sum())
+
+
+class _Adapter:
+    """Where an adapter's tensors are: ``pairs`` by module, and those that stand ``alone``."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / CONFIG
+        self._config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        tensors = {name: found for path in sorted(folder.glob("*.safetensors")) for name, found in stored_tensors(path)}
+        self.pairs: dict[str, tuple[Stored, Stored]] = {}
+        paired: set[str] = set()
+        for name, tensor in tensors.items():
+            for a, b in PAIRS:
+                stem = name.removesuffix(a)
+                other = tensors.get(stem + b) if name.endswith(a) else None
+                if other is not None and _fit(tensor.shape, other.shape):
+                    self.pairs[stem.removeprefix(PREFIX)] = tensor, other
+                    paired |= {name, stem + b}
+        self.alone = {name.removeprefix(PREFIX): each for name, each in tensors.items() if name not in paired}
+
+    def change(self, where: str) -> _Change | None:
+        if where not in self.pairs:
+            return None
+        a, b = (tensor.read() for tensor in self.pairs[where])
+        experts = _experts(self._config, where, a.shape[0])
+        rank = a.shape[0] // experts
+        scaled = _scale(self._config, where, rank) * b.reshape(-1, rank, experts)  # as PEFT has them: experts last
+        # of an embedding both are transposed: the same norm
+        return _Change(scaled.transpose(2, 0, 1), a.reshape(experts, rank, -1))
+
+
+def _fit(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """A's rows and B's columns are as many; a convolution's kernel is A's, and B's is of one point."""
+    return len(a) == len(b) >= 2 and b[1] == a[0] > 0 and math.prod(b[2:]) == 1
 
 
 def _moved(where: str, one: _Change | None, two: _Change | None) -> Moved:
@@ -99,49 +156,30 @@ def _moved(where: str, one: _Change | None, two: _Change | None) -> Moved:
     return Moved(where, first, second, one.inner(two) if one and two else 0.0)
 
 
-def _changes(folder: Path) -> dict[str, _Change]:
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8")) if (folder / CONFIG).is_file() else {}
-    tensors = {name: array for path in sorted(folder.glob("*.safetensors")) for name, array in _tensors(path)}
-    found: dict[str, _Change] = {}
-    for name, array in tensors.items():
-        module = name.removeprefix(PREFIX)
-        for a, b in PAIRS:
-            if name.endswith(a) and name.removesuffix(a) + b in tensors:
-                path, other = module.removesuffix(a), tensors[name.removesuffix(a) + b]
-                scale = _scale(config, path, array.shape[0])
-                found[path] = _Change(scale * other, array)  # of an embedding both are transposed: the same norm
-                break
-            if name.endswith(b) and name.removesuffix(b) + a in tensors:
-                break
-        else:
-            found[module] = _Change(array)
-    return found
+def _apart(where: str, one: Stored | None, two: Stored | None) -> Apart:
+    if one is None or two is None:
+        return Apart(where, None, "second" if one is None else "first")
+    if one.shape != two.shape:
+        return Apart(where, None)
+    pieces = zip(one.pieces(), two.pieces(), strict=True)
+    return Apart(where, math.sqrt(sum(float(((x - y) ** 2).sum(dtype="float64")) for x, y in pieces)))
+
+
+def _experts(config: Mapping[str, Any], path: str, rows: int) -> int:
+    """How many experts A's rows are of: of a tensor that ``target_parameters`` names they have a rank each."""
+    rank = int(_of_pattern(config, "rank_pattern", path) or config.get("r") or rows)
+    return rows // rank if config.get("target_parameters") and rows % rank == 0 else 1
 
 
 def _scale(config: Mapping[str, Any], path: str, rank: int) -> float:
-    alpha = config.get("lora_alpha") or rank
-    for key, value in (config.get("alpha_pattern") or {}).items():
-        if re.fullmatch(rf"(?:.*\.)?(?:{key})", path):
-            alpha = value
-            break
+    alpha = _of_pattern(config, "alpha_pattern", path) or config.get("lora_alpha") or rank
     return float(alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank)
 
 
-def _tensors(path: Path) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-    import numpy as np
-
-    header = read_file_header(path)
-    with path.open("rb") as file:
-        for name, tensor in header.tensors.items():
-            file.seek(header.data + tensor.begin)
-            raw, kind = file.read(tensor.end - tensor.begin), tensor.dtype
-            if kind == "BF16":  # the upper half of a float32
-                array = (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
-            elif kind in TYPES:
-                array = np.frombuffer(raw, TYPES[kind])
-            else:
-                raise StoreError(f"{path} has {name} as {kind}, which cannot be compared")
-            yield name, array.astype("float64").reshape(tensor.shape)
+def _of_pattern(config: Mapping[str, Any], pattern: str, path: str) -> Any:
+    """What the first of a pattern's keys that fits says; None where none does."""
+    known = (config.get(pattern) or {}).items()
+    return next((value for key, value in known if re.fullmatch(rf"(?:.*\.)?(?:{key})", path)), None)
 
 
 def _order(where: str) -> tuple[object, ...]:

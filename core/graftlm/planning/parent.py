@@ -44,7 +44,7 @@ def check_same(record: AdapterRecord, settings: Settings, method: MethodPlan, ro
     """``UsageError`` where what was asked came to something else than what the adapter has once and for all."""
     known = record.hyperparameters
     was = {name: known.get(name) for name in ("rank", "alpha", "dropout")}
-    was |= {"target_modules": sorted(known["target_modules"]), "method": record.method}
+    was |= {"target_modules": sorted(known.get("target_modules") or ()), "method": record.method}
     now = {name: getattr(method, name) for name in ("rank", "alpha", "dropout")}
     now |= {"target_modules": sorted(method.target_modules), "method": method.name}
     for name, value in was.items():
@@ -86,7 +86,7 @@ def options_of(
     """
     if record is None:
         return asked
-    kept = {"method": dict(record.hyperparameters["options"])}
+    kept = {"method": dict(record.hyperparameters.get("options") or {})}
     if record.quantization == quantization:
         kept["quantization"] = dict(record.load.options)
     return {**kept, **asked}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from graftlm.chat_templates.binding import undated
 from graftlm.chat_templates.own import OwnTemplate
 from graftlm.contracts.config import AUTO
-from graftlm.contracts.errors import GraftlmError, ModelError, PluginError, UsageError
+from graftlm.contracts.errors import GraftlmError, PluginError, RunError, UsageError
 from graftlm.contracts.job import Answerer, Kept
 from graftlm.contracts.model import ModelDescription
 from graftlm.contracts.outcome import Effective, Proof
@@ -35,7 +35,8 @@ from graftlm_registry.adapters.content import content_digest
 from graftlm_registry.adapters.names import check_name
 from graftlm_registry.plugins import Registry
 
-from .with_record import publish_with_record
+from .base import find_base, other_base, unfit
+from .with_record import publish_with_record, published
 
 if TYPE_CHECKING:
     from graftlm_registry.adapters.outside.taking_in import TakenIn
@@ -43,17 +44,23 @@ if TYPE_CHECKING:
 HUB = "hf:"
 LONGEST = 512
 """Tokens of a row that is scored by its loss, where no record says how long the rows of its training were."""
+LEFT = "left aside: "
+OWN_FILES = frozenset(("README.md", "manifest.json"))
+"""What graftlm itself wrote beside a record: nobody misses it."""
 VARIANTS = (("use_dora", "dora"), ("use_rslora", "rslora"))
 """LoRA by other names, by what says so in the configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BroughtIn:
-    """``notes`` say what was changed or left aside; ``proved``: by this graftlm, not by the one that made it."""
+    """``notes`` say what was changed or left aside; ``proved``: by this graftlm, not by the one that made it; ``new``:
+    it was not in the store before.
+    """
 
     record: AdapterRecord
     notes: tuple[str, ...]
     proved: bool
+    new: bool
 
 
 def bring(
@@ -94,10 +101,10 @@ def bring_in(
     template: str = "",
     source: str = "",
     start: StartWorker = run_worker,
-) -> AdapterRecord:
+) -> BroughtIn:
     """From a folder that was fetched from ``source``."""
     called = source.rstrip("/").rpartition("/")[2]
-    return _brought(folder, registry, on_event, name, called, base, template, source, start).record
+    return _brought(folder, registry, on_event, name, called, base, template, source, start)
 
 
 def _brought(
@@ -121,26 +128,36 @@ def _brought(
     try:
         taken = take_in(place, staged)
         if taken.record is not None and not base and not template:
-            record = publish_with_record(taken, staged, name, source, config=taken.given)
-            return BroughtIn(record=record, notes=taken.notes, proved=False)
+            record, new = publish_with_record(taken, staged, name, source, config=taken.given)
+            notes = tuple(note for note in taken.notes if not _is_of_own_files(note))
+            return BroughtIn(record=record, notes=notes, proved=False, new=new)
         name = check_name(name or _name(called))
         method = _method(taken, registry)
-        reference, description = _base(taken, base, registry)
+        reference, description = find_base(taken.base, base, registry)
         chosen = _template(taken, template, description, registry)
         who = replace(
             of_model(reference, registry, chosen, ""),
             kept=Kept(folder=str(staged), method=method),
         )
-        effective, proof = prove_fit(who, texts_for(who, registry), on_event, start)
+        try:
+            effective, proof = prove_fit(who, texts_for(who, registry), on_event, start)
+        except RunError as error:
+            raise unfit(error, description) from None
         digest = content_digest(staged)
         draft = _draft(taken, who, reference, description, effective, proof, registry)
-        record = store.publish(staged, replace(draft, name=name, digest=digest, source=source, method=method))
-        return BroughtIn(record=record, notes=taken.notes, proved=True)
+        record, new = published(staged, replace(draft, name=name, digest=digest, source=source, method=method))
+        notes = (*taken.notes, *other_base(taken.base, base, description))
+        return BroughtIn(record=record, notes=notes, proved=True, new=new)
     except GraftlmError as error:  # a worker speaks of the files that it was given
         error.args = (str(error).replace(str(staged), str(place)),)
         raise
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _is_of_own_files(note: str) -> bool:
+    names = note.removeprefix(LEFT).split(", ")
+    return note.startswith(LEFT) and all(name.rpartition("/")[2] in OWN_FILES for name in names)
 
 
 def _name(words: str) -> str:
@@ -163,21 +180,6 @@ def _method(taken: TakenIn, registry: Registry) -> str:
     if spec.keeps != "adapter":
         raise PluginError(f"an adapter of PEFT's type {taken.peft_type} cannot be kept: graftlm has no such adapters")
     return spec.name
-
-
-def _base(taken: TakenIn, asked: str, registry: Registry) -> tuple[str, ModelDescription]:
-    """The reference by which the base is found from anywhere, and what it is."""
-    reference = asked or taken.base
-    if reference and Path(reference).expanduser().is_dir():
-        reference = str(Path(reference).expanduser().resolve())
-    if not reference:
-        raise UsageError("the adapter does not say which base model it is for: give it with --base")
-    try:
-        return reference, base_model.describe(base_model.request(reference), registry)[1]
-    except ModelError as error:
-        if asked:
-            raise
-        raise ModelError(f"the adapter is for {reference}, which is not here: give it with --base ({error})") from None
 
 
 def _template(taken: TakenIn, asked: str, description: ModelDescription, registry: Registry) -> str:

@@ -21,8 +21,8 @@ Form = Literal["peft", "ollama"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """``files`` are names and sizes in bytes. ``local`` is the path by which the record names the base, if it is one;
-    ``notes`` are what whoever uses it must know.
+    """``files`` are names and sizes in bytes; ``size`` is that of the folder, or of the archive itself. ``local`` is
+    the path by which the record names the base, if it is one; ``notes`` are what whoever uses it must know.
     """
 
     adapter: str
@@ -31,6 +31,7 @@ class Exported:
     digest: str
     base: str
     files: dict[str, int]
+    size: int
     local: str = ""
     notes: tuple[str, ...] = ()
 
@@ -44,8 +45,9 @@ def export(
     licence: str = "",
     form: Form = "peft",
     ollama_base: str = "",
+    with_notes: bool = False,
 ) -> Exported:
-    """Write ``out``, a new folder, or with ``archive`` a new file."""
+    """Write ``out``, a new folder, or with ``archive`` a new file. ``with_notes``: the adapter's are on the card."""
     if archive:
         check_archive(out)
     elif out.name.lower().endswith(SUFFIXES):
@@ -63,9 +65,9 @@ def export(
         if form == "ollama":
             from .ollama import write_ollama
 
-            notes = write_ollama(record, store, folder, registry, ollama_base, licence)
+            notes = write_ollama(record, store, folder, registry, ollama_base, licence, with_notes=with_notes)
         else:
-            record = write_portable(record, store, folder, registry, licence)
+            record = write_portable(record, store, folder, registry, licence, notes=with_notes)
             if record.load.rope is not None:
                 notes = (
                     f"PEFT does not scale RoPE by itself: load the base with {record.load.rope}, as the card shows",
@@ -88,6 +90,7 @@ def export(
         digest=record.digest,
         base=record.base.name,
         files=files,
+        size=out.stat().st_size if archive else sum(files.values()),
         local=reference if form == "peft" and is_local(reference) else "",
         notes=notes,
     )

@@ -52,11 +52,12 @@ def downloaded(reference: str, into: Path) -> Path:
         from huggingface_hub.constants import HF_HUB_OFFLINE
 
         _quietly()
+        revision = asked.revision or None
         if not HF_HUB_OFFLINE:  # sizes first: nothing large moves that would be refused
-            _check_files(asked, HfApi().model_info(asked.name, revision=asked.revision or None, files_metadata=True))
-        folder = Path(
-            snapshot_download(asked.name, revision=asked.revision or None, allow_patterns=list(FETCHED))
-        )  # fmt: skip
+            info = HfApi().model_info(asked.name, revision=revision, files_metadata=True)
+            _check_files(asked, info)
+            revision = info.sha or revision  # the branch may have moved on by now, to files that nobody checked
+        folder = Path(snapshot_download(asked.name, revision=revision, allow_patterns=list(FETCHED)))
     try:
         for name in FETCHED:
             if (folder / name).is_file():  # the cache holds links
@@ -79,7 +80,8 @@ def _check_files(asked: Repository, info: Any) -> None:
 def upload(to: str, folder: Path, record: AdapterRecord, *, private: bool) -> tuple[str, bool]:
     """One commit of the folder's files; where it is, and whether anything changed there.
 
-    ``StoreError`` where the repository holds anything but an adapter, or another one with this name and version.
+    ``StoreError`` where the repository holds anything but older versions of this adapter, or is public and was to be
+    private.
     """
     asked = repository(to)
     branch = asked.revision or "main"
@@ -89,6 +91,11 @@ def upload(to: str, folder: Path, record: AdapterRecord, *, private: bool) -> tu
         _quietly()
         api = HfApi()
         api.create_repo(asked.name, private=private or None, exist_ok=True)
+        if private and api.model_info(asked.name).private is not True:
+            raise StoreError(
+                f"{asked} is there already and is public, and --private makes only a new repository private: nothing "
+                "was pushed; make it private on its hub page, give a new name, or leave --private out"
+            )
         if asked.revision:
             api.create_branch(asked.name, branch=branch, exist_ok=True)
         info = api.model_info(asked.name, revision=branch)
@@ -115,7 +122,7 @@ def _check_place(asked: Repository, names: set[str]) -> None:
 
 
 def _same(asked: Repository, api: Any, folder: Path, record: AdapterRecord, commit: str) -> bool:
-    """Whether this adapter is there already."""
+    """Whether this adapter is there already; ``StoreError`` where what is there is no older version of it."""
     path = Path(api.hf_hub_download(asked.name, RECORD, revision=commit))
     if path.stat().st_size > LARGEST_SMALL:
         raise StoreError(f"{asked} holds a {RECORD} that graftlm did not write: give a new name")
@@ -131,6 +138,17 @@ def _same(asked: Repository, api: Any, folder: Path, record: AdapterRecord, comm
         raise StoreError(
             f"{asked} is another adapter with the same name and version, and what was pushed is never changed: give "
             "yours another name there with --name, or another repository"
+        )
+    name, version = reference
+    if name != record.name or not isinstance(version, int):
+        raise StoreError(
+            f"{asked} holds the adapter {str(name)[:80]!r}, which {record.name} would take the place of: give another "
+            "repository"
+        )
+    if version > record.version:
+        raise StoreError(
+            f"{asked} holds {name}@{version}, which is newer than {record.reference}: push it to a branch "
+            f"(hf:{asked.name}@BRANCH) or to another repository"
         )
     return False
 

@@ -42,7 +42,14 @@ PLAIN: Mapping[str, tuple[Any, ...]] = {
 
 
 def write_ollama(
-    record: AdapterRecord, store: AdapterStore, folder: Path, registry: Registry, base: str, licence: str
+    record: AdapterRecord,
+    store: AdapterStore,
+    folder: Path,
+    registry: Registry,
+    base: str,
+    licence: str,
+    *,
+    with_notes: bool = False,
 ) -> tuple[str, ...]:
     """Fill an empty folder; what whoever uses it must know. ``UsageError`` where Ollama would answer otherwise."""
     whole = f"for a whole model, which llama.cpp converts: graftlm adapters merge {record.reference} --out DIR"
@@ -66,14 +73,21 @@ def write_ollama(
     template, found = _template(record, registry)
     if found is None:
         raise UsageError(f"no TEMPLATE of Ollama writes what the template {record.template} writes; {whole}")
+    stops = tuple(dict.fromkeys(token for token in (*template.stop_tokens, template.end_token) if token))
+    unsaid = [stop for stop in stops if '"' in stop or not stop.isprintable()]
+    if unsaid:
+        raise UsageError(
+            f"a Modelfile cannot say the stop token {unsaid[0]!r} of the template {record.template}; {whole}"
+        )
     for path in content_files(files):
         shutil.copyfile(path, folder / path.name)
     said = {**config, "base_model_name_or_path": record.load.name}
     text = json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (folder / CONFIG).write_text(text, encoding="utf-8")
-    stops = tuple(dict.fromkeys(token for token in (*template.stop_tokens, template.end_token) if token))
     (folder / MODELFILE).write_text(_modelfile(record, base, found[0], stops), encoding="utf-8")
-    (folder / CARD).write_text(model_card(card_of(record, store, registry, licence)), encoding="utf-8")
+    (folder / CARD).write_text(
+        model_card(card_of(record, store, registry, licence, notes=with_notes)), encoding="utf-8"
+    )
     return _notes(record, found[1])
 
 
@@ -97,7 +111,7 @@ def _modelfile(record: AdapterRecord, base: str, template: str, stops: tuple[str
         f"ADAPTER ./{GGUF}",
         f'TEMPLATE """{template}"""',
     ]
-    lines += [f'PARAMETER stop "{stop}"' for stop in stops if '"' not in stop and stop.isprintable()]
+    lines += [f'PARAMETER stop "{stop}"' for stop in stops]
     return "\n".join(lines) + "\n"
 
 

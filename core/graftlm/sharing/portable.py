@@ -19,9 +19,11 @@ from graftlm_registry.adapters.content import content_digest, content_files
 from graftlm_registry.plugins import Registry
 
 from .model_card import Card, model_card
+from .place import without_userinfo
 from .usage import QUESTION
 
 CONFIG, TENSORS, CARD, RECORD = "adapter_config.json", "adapter_model.safetensors", "README.md", "graftlm.json"
+LOCAL_URLS = ("file:", "local:")
 OWN_TEMPLATE = "model"
 """The template that is the base's own."""
 
@@ -36,15 +38,22 @@ def check_portable(record: AdapterRecord, verb: str) -> None:
 
 
 def write_portable(
-    record: AdapterRecord, store: AdapterStore, folder: Path, registry: Registry, licence: str = ""
+    record: AdapterRecord,
+    store: AdapterStore,
+    folder: Path,
+    registry: Registry,
+    licence: str = "",
+    *,
+    notes: bool = False,
 ) -> AdapterRecord:
-    """Fill an empty folder; the record as it is written there."""
+    """Fill an empty folder; the record as it is written there. ``notes``: they go onto the card."""
     files = store.path(record.reference)
     if content_digest(files) != record.digest:
         raise StoreError(f"the files of {record.reference} in {files} are not those that were published")
     for path in content_files(files):
         shutil.copyfile(path, folder / path.name)
-    card = card_of(record, store, registry, licence)
+    record = replace(record, source=public_source(record.source))
+    card = card_of(record, store, registry, licence, notes=notes)
     config = folder / CONFIG
     said: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
     named = said.get("base_model_name_or_path")
@@ -64,13 +73,20 @@ def is_local(reference: str) -> bool:
     return rooted or reference.startswith((".", "~", "\\"))
 
 
-def card_of(record: AdapterRecord, store: AdapterStore, registry: Registry, licence: str = "") -> Card:
+def public_source(source: str) -> str:
+    """Where an adapter was found, if others may know and can reach it: no path of this machine, and no password."""
+    return "" if is_local(source) or source.startswith(LOCAL_URLS) else without_userinfo(source)
+
+
+def card_of(
+    record: AdapterRecord, store: AdapterStore, registry: Registry, licence: str = "", *, notes: bool = False
+) -> Card:
     return Card(
-        record=record,
+        record=replace(record, source=public_source(record.source)),
         licence=licence,
         prompt=prompt_of(record, registry),
         evaluations=_evaluations(record, store),
-        notes=tuple(note.text for note in store.notes(record.reference)),
+        notes=tuple(note.text for note in store.notes(record.reference)) if notes else (),
         tags=tuple(sorted(tag for tag, version in store.tags(record.name).items() if version == record.version)),
     )
 

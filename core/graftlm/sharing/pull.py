@@ -26,10 +26,14 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """``source`` is where it was found."""
+    """``source`` is where it was found, and ``version`` is the number that it has there (None: it has no record).
+    ``new`` is false where it was in the store already.
+    """
 
     record: AdapterRecord
     source: str
+    version: int | None
+    new: bool
 
 
 def pull(
@@ -53,16 +57,20 @@ def pull(
             downloaded(source, folder)
         else:
             source = fetch(Place(source), folder, on_bytes)
-        record = bring_in(folder, registry, on_event, name=name or _own_name(folder, source), source=source)
+        own, version = _called(folder, source)
+        done = bring_in(folder, registry, on_event, name=name or own, source=source)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Pulled(record, source)
+    return Pulled(done.record, source, version, done.new)
 
 
-def _own_name(folder: Path, source: str) -> str:
-    """What its record calls it; nothing where it has none."""
+def _called(folder: Path, source: str) -> tuple[str, int | None]:
+    """Name and version by its record; nothing where it has none."""
     path = folder / RECORD
-    return read_record(path.read_bytes(), f"{source}: {RECORD}").name if path.is_file() else ""
+    if not path.is_file():
+        return "", None
+    record = read_record(path.read_bytes(), f"{source}: {RECORD}")
+    return record.name, record.version
 
 
 def fetch(place: Place, folder: Path, on_bytes: OnBytes) -> str:

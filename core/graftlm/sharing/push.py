@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from .portable import CARD, CONFIG, RECORD, TENSORS, check_portable, is_local, w
 
 FILES = frozenset((CONFIG, TENSORS, CARD, RECORD))
 HUB = "hf:"
+TRIES, PAUSE = 10, 0.05
+"""How often a mark that is only begun is looked at again, and the seconds between."""
 UNFINISHED = "unfinished"
 """There from before the first file until after the manifest: which record is on its way."""
 
@@ -47,11 +51,13 @@ def push(
     as_name: str = "",
     private: bool = False,
     licence: str = "",
+    with_notes: bool = False,
     on_bytes: OnBytes = lambda count: None,
 ) -> Pushed:
     """``to`` is ``hf:OWNER/NAME[@BRANCH]``, or a folder or URL that holds many adapters. ``as_name`` is its name there.
 
-    Nothing that is there is ever changed: ``StoreError`` where another adapter has this name and version.
+    ``StoreError`` where another adapter has this name and version, or where a hub's repository holds anything but older
+    versions of this one, over which it then becomes the newest commit.
     """
     hub = to.startswith(HUB)
     if private and not hub:
@@ -62,7 +68,7 @@ def push(
     check_portable(record, "push")
     folder = Path(tempfile.mkdtemp(prefix="graftlm-"))
     try:
-        record = write_portable(record, store, folder, registry, licence)
+        record = write_portable(record, store, folder, registry, licence, notes=with_notes)
         if as_name and check_name(as_name) != record.name:
             record = replace(record, name=as_name)
             (folder / RECORD).write_bytes(to_json(record) + b"\n")
@@ -92,16 +98,22 @@ def push_to_place(record: AdapterRecord, folder: Path, place: Place, on_bytes: O
     if _there(place, target, ours):
         return where, False
     mark = f"{target}/{UNFINISHED}"
-    known = place.read(mark, LARGEST)
     whose = ours.files[RECORD].sha256.encode()
-    if known is not None and not whose.startswith(known):
-        raise StoreError(
-            f"{where} holds an unfinished push of another adapter with the same name and version: give yours another "
-            "name there with --name, or remove that folder"
-        )
-    place.mark(mark, whose)
-    for name in sorted(ours.files):
-        place.write(folder / name, f"{target}/{name}", on_bytes)
+    fresh = _claim(place, mark, whose, where)
+    begun: list[str] = []
+    try:
+        if _there(place, target, ours):  # another push began and ended since the first look
+            place.remove(mark)
+            return where, False
+        for name in sorted(ours.files):
+            begun.append(name)
+            place.write(folder / name, f"{target}/{name}", on_bytes)
+    except BaseException:
+        if fresh:
+            _take_back(place, [*(f"{target}/{name}" for name in begun), mark])
+        raise
+    if place.read(mark, LARGEST) != whose and not _there(place, target, ours):
+        raise StoreError(f"somebody else changed {where} at the same moment: push it again")
     try:
         place.create(f"{target}/{MANIFEST}", manifest_bytes(ours))
     except FileExistsError:
@@ -112,6 +124,41 @@ def push_to_place(record: AdapterRecord, folder: Path, place: Place, on_bytes: O
         )
     place.remove(mark)
     return where, True
+
+
+def _claim(place: Place, mark: str, whose: bytes, where: str) -> bool:
+    """Make the mark, so that nobody else writes there; whether it is new. False where an earlier push of the same
+    record left it, which this one goes on with; ``StoreError`` where it is another's.
+    """
+    for _ in range(TRIES):
+        known = place.read(mark, LARGEST)
+        if known is None:
+            try:
+                place.create(mark, whose)
+            except FileExistsError:  # somebody was first
+                continue
+            return True
+        if known == whose:
+            return False
+        if not whose.startswith(known):
+            raise StoreError(
+                f"{where} holds an unfinished push of another adapter with the same name and version: give yours "
+                "another name there with --name, or remove that folder"
+            )
+        time.sleep(PAUSE)  # it may be being written
+    place.remove(mark)  # its push ended while it wrote it, and before any other file
+    try:
+        place.create(mark, whose)
+    except FileExistsError:
+        raise StoreError(f"somebody else is pushing to {where} at this moment: push it again") from None
+    return True
+
+
+def _take_back(place: Place, paths: list[str]) -> None:
+    """Remove files, the mark last: it stays where any of them cannot be removed, and says that they are not whole."""
+    with suppress(StoreError):
+        for path in paths:
+            place.remove(path)
 
 
 def _there(place: Place, target: str, ours: Manifest) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from graftlm.contracts.errors import GraftlmError, StoreError
@@ -22,13 +23,19 @@ LARGEST = 10**12
 """Of a number: more than any count that a run has."""
 ATTENTION = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """transformers fetches an implementation from a hub, and runs it, where the name has a slash in it."""
+RUN = re.compile(r"[0-9A-Za-z-]{0,64}")
+"""It is the name of a folder."""
+NEEDED = ("options", "target_modules", "encoding")
+"""Of the hyperparameters: what later runs go on from."""
 NUMBERS = (
     "rank", "alpha", "dropout", "learning_rate", "steps", "epochs", "batch_size", "seed", "density",
 )  # fmt: skip
 
 
 def read_record(data: bytes, where: str) -> AdapterRecord:
-    """``StoreError``, its sentence about ``where``, for anything that no record of graftlm holds."""
+    """``StoreError``, its sentence about ``where``, for anything that no record of graftlm holds. ``created`` is in UTC
+    then, as graftlm writes it: adapters are sorted by it.
+    """
     try:
         record = from_json(data, AdapterRecord, where)
     except RecursionError:
@@ -44,10 +51,11 @@ def read_record(data: bytes, where: str) -> AdapterRecord:
         raise StoreError(f"{where} asks to run code of its base's repository, which graftlm does not take from outside")
     if not ATTENTION.fullmatch(record.load.attention):
         raise StoreError(f"{where} names the attention '{record.load.attention[:80]}', which is none of transformers'")
+    if not RUN.fullmatch(record.run):
+        raise StoreError(f"{where} names the run {record.run[:80]!r}, which is no name of a run")
     for problem in (*_options(record), *_hyperparameters(record.hyperparameters)):
         raise StoreError(f"{where} {problem}")
-    _check_moment(record.created, where)
-    return record
+    return replace(record, created=_moment(record.created, where))
 
 
 def _check_value(said: object, where: str) -> None:
@@ -71,6 +79,9 @@ def _options(record: AdapterRecord) -> Iterator[str]:
 
 
 def _hyperparameters(known: Mapping[str, Any]) -> Iterator[str]:
+    for name in NEEDED:
+        if known.get(name) is None:
+            yield f"does not say {name} among its hyperparameters"
     for name in NUMBERS:
         if not (known.get(name) is None or _is_number(known[name])):
             yield f"says that {name} is {str(known[name])[:80]!r}, which is no number"
@@ -92,13 +103,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _check_moment(created: str, where: str) -> None:
+def _moment(created: str, where: str) -> str:
     try:
         moment = datetime.fromisoformat(created)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise StoreError(f"{where} has no moment at which it was made")
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        pass
+    raise StoreError(f"{where} has no moment at which it was made")
 
 
 def _values(value: object, where: str, depth: int = 0) -> Iterator[object]:

@@ -23,9 +23,20 @@ if TYPE_CHECKING:
 BASE = "base_model_name_or_path"
 
 
-def publish_with_record(taken: TakenIn, staged: Path, name: str, source: str, *, config: bytes) -> AdapterRecord:
+def published(staged: Path, draft: AdapterRecord) -> tuple[AdapterRecord, bool]:
+    """The record as the store has it, and whether it is a new version there."""
+    store = open_store()
+    before = store.versions(draft.name).kept
+    record = store.publish(staged, draft)
+    return record, record.version not in before
+
+
+def publish_with_record(
+    taken: TakenIn, staged: Path, name: str, source: str, *, config: bytes
+) -> tuple[AdapterRecord, bool]:
     """Publish the checked files in ``staged`` under the record that came with them: everything of it stays but its
-    version, and its name where another is given. The same record and files again give the version that is there.
+    version, and its name where another is given. The same record and files again give the version that is there, which
+    is then not new.
 
     ``config`` is ``adapter_config.json`` as it came: the record's digest is of that, and ``taken`` has it cleaned.
     ``source`` says where they come from, in messages. ``StoreError`` where the record is not of these files, or holds
@@ -51,7 +62,7 @@ def publish_with_record(taken: TakenIn, staged: Path, name: str, source: str, *,
             f"{where} is of other files (digest {record.digest[:16]}, and these have {digest[:16]}): remove it to "
             "import them as an adapter of unknown making"
         )
-    return open_store().publish(staged, replace(record, name=check_name(name or record.name), version=0))
+    return published(staged, replace(record, name=check_name(name or record.name), version=0))
 
 
 def _given(config: bytes, where: str) -> dict[str, Any]:

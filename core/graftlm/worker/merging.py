@@ -70,5 +70,9 @@ def _save(model: Any, out: Path) -> None:
     needed = sum(p.numel() * p.element_size() for p in model.parameters())
     free = shutil.disk_usage(out).free
     if needed > free:
-        raise StoreError(f"the merged model takes {needed / 1e9:.1f} GB, and {out.parent} has {free / 1e9:.1f} GB free")
+        raise StoreError(f"the merged model takes {_size(needed)}, and {out.parent} has {_size(free)} free")
     model.save_pretrained(out)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

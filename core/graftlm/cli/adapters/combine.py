@@ -14,10 +14,12 @@ import click
     metavar="NAME",
     help="linear, cat, svd, ties, dare_ties, dare_linear or magnitude_prune.  [default: cat; with --try: several]",
 )
-@click.option("--rank", type=int, help="Rank of the result, for svd.  [default: the largest of theirs]")
-@click.option("--density", type=float, help="Share of the numbers to keep, for ties, dare_… and magnitude_prune.")
-@click.option("--seed", type=int, help="Which numbers dare_… drops.  [default: 0]")
-@click.option("--name", default="", help="Name of the result.  [default: the parents' names, joined]")
+@click.option("--rank", type=int, metavar="N", help="Rank of the result, for svd.  [default: the largest of theirs]")
+@click.option(
+    "--density", type=float, metavar="SHARE", help="Share of the numbers to keep, for ties, dare_… and magnitude_prune."
+)
+@click.option("--seed", type=int, metavar="N", help="Which numbers dare_… drops.  [default: 0]")
+@click.option("--name", default="", metavar="NAME", help="Name of the result.  [default: the parents' names, joined]")
 @click.option(
     "--try", "trying", is_flag=True, help="Score several ways on the adapters' own evaluation rows, and publish none."
 )

@@ -12,7 +12,7 @@ from graftlm.judging.combinations import Trials, Tried, said_weights
 from graftlm.running.combine import Combined
 from graftlm.running.score_words import change_words, number, with_interval
 
-from ..tables import table
+from ..tables import exact, table
 
 
 def as_builtins(made: Combined) -> Mapping[str, Any]:
@@ -31,8 +31,8 @@ def as_builtins(made: Combined) -> Mapping[str, Any]:
     }
 
 
-def told(made: Combined) -> Iterator[str]:
-    """Lines for a person."""
+def told(made: Combined, scored: bool = False) -> Iterator[str]:
+    """Lines for a person. ``scored``: a table of trials stands above them."""
     record, plan = made.record, made.plan
     terms = [f"{weight:g} × {name}" for weight, name in zip(plan.weights, record.parents, strict=True)]
     of = " + ".join(terms).replace("+ -", "− ")
@@ -42,7 +42,8 @@ def told(made: Combined) -> Iterator[str]:
     proof = record.proof
     again = f"differs by at most {proof.reload:.3g} from" if proof.reload else "gives the same logits as"
     yield f"it changes the base's logits by up to {proof.effect:.3g}; loaded again it {again} what was made"
-    yield f"how well it does is not known yet: graftlm eval DATA --adapter {record.reference}"
+    known = "it was scored above, on rows that chose it; on others" if scored else "how well it does is not known yet"
+    yield f"{known}: graftlm eval DATA --adapter {record.reference}"
 
 
 def way(plan: CombinePlan) -> str:
@@ -112,12 +113,12 @@ def _called(each: Tried) -> str:
 
 
 def line_of(trials: Trials) -> str:
-    """The command that keeps the best."""
+    """The command that keeps the best: its numbers are not rounded."""
     plan, records = trials.best.plan, trials.parents.records
     assert plan is not None
-    given = " ".join(f"{r.reference}={weight:g}" for r, weight in zip(records, plan.weights, strict=True))
+    given = " ".join(f"{r.reference}={exact(weight)}" for r, weight in zip(records, plan.weights, strict=True))
     settings = {"rank": plan.rank or None, "density": plan.density, "seed": plan.seed}
-    more = "".join(f" --{key} {value:g}" for key, value in settings.items() if value is not None)
+    more = "".join(f" --{key} {exact(value)}" for key, value in settings.items() if value is not None)
     return f"graftlm adapters combine {given} --combination {plan.combination}{more}"
 
 

@@ -40,4 +40,4 @@ def carry_out_try(
     if as_json:
         click.echo(json.dumps(tried_as_builtins(trials) | {"published": as_builtins(made) if made else None}))
     elif made:
-        click.echo("\n".join(("", *told(made))))
+        click.echo("\n".join(("", *told(made, scored=True))))

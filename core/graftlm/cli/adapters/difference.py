@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graftlm.contracts.outcome import Score
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import to_builtins
+from graftlm.judging.weight_changes import Compared, Moved, whole
 from graftlm.running.score_words import QUIET, with_interval
+
+from ..tables import exact, table
 
 SHORT = 16
 """Digits of a digest that are shown."""
+SETS = ("target_modules", "exclude_modules", "modules_to_save")
+"""Settings whose order says nothing."""
 
 
 def differences(one: AdapterRecord, two: AdapterRecord) -> dict[str, tuple[Any, Any]]:
@@ -53,7 +58,12 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
         if isinstance(value, Mapping):
             yield from _flat(value, f"{said}: ")
         else:
-            yield said, ", ".join(map(str, value)) if isinstance(value, list) else value
+            listed = isinstance(value, list)
+            yield said, ", ".join(sorted(map(str, value)) if name in SETS else map(str, value)) if listed else value
+
+
+def said_value(value: Any) -> str:
+    return exact(value) if isinstance(value, float) else str(value)
 
 
 def _rounded(value: float | None) -> str:
@@ -82,3 +92,24 @@ def _after(record: AdapterRecord) -> dict[tuple[str, str, str], Score]:
 
 def _value(score: Score | None) -> str:
     return "" if score is None else with_interval(score)
+
+
+def weight_tables(weights: Compared, shown: Sequence[Moved], one: str, two: str) -> str:
+    """What they add, module by module or layer by layer, as is ``shown``; then what stands for itself."""
+    parts = []
+    if shown:
+        direction = ", direction only, before the magnitudes" if weights.direction_only else ""
+        lines = [
+            (m.where, f"{m.first:.4g}", f"{m.second:.4g}", f"{m.apart:.4g}",
+             "" if m.cosine is None else f"{m.cosine:+.3f}")
+            for m in (*shown, whole("all", weights.moved))
+        ]  # fmt: skip
+        parts.append(
+            f"\nwhat they add to the weights{direction} (Frobenius norm)\n"
+            + table(lines, ("where", one, two, "apart", "cosine"))
+        )
+    if weights.apart:
+        only = {"first": f"only in {one}", "second": f"only in {two}", "both": "of other shapes"}
+        rows = [(a.where, only[a.has] if a.apart is None else f"{a.apart:.4g}") for a in weights.apart]
+        parts.append("\nwhat stands for itself (norm of the difference)\n" + table(rows, ("tensor", "apart")))
+    return "\n".join(parts) or "\nthey have no weights"

@@ -18,8 +18,11 @@ import click
 )
 @click.option("--ollama-base", default="", metavar="MODEL", help="What Ollama calls the base: its FROM.")
 @click.option("--licence", default="", help="The adapter's licence, such as apache-2.0.  [default: the base's]")
+@click.option("--notes", "with_notes", is_flag=True, help="Put the notes that were written on it onto its model card.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON, and nothing else.")
-def export(name: str, out: Path, archive: bool, form: str, ollama_base: str, licence: str, as_json: bool) -> None:
+def export(
+    name: str, out: Path, archive: bool, form: str, ollama_base: str, licence: str, with_notes: bool, as_json: bool
+) -> None:
     """Write NAME as a folder that PEFT reads, with a model card.
 
     The folder holds NAME's record as well: 'adapters import' on another machine gets it back whole.
@@ -46,11 +49,12 @@ def export(name: str, out: Path, archive: bool, form: str, ollama_base: str, lic
         licence=licence,
         form=cast(Form, form),
         ollama_base=ollama_base,
+        with_notes=with_notes,
     )
     if as_json:
         click.echo(json.dumps(to_builtins(done)))
         return
-    click.echo(f"exported {done.adapter} to {done.out} ({size(sum(done.files.values()))}: {', '.join(done.files)})")
+    click.echo(f"exported {done.adapter} to {done.out} ({size(done.size)}: {', '.join(done.files)})")
     for note in done.notes:
         click.echo(note)
     if done.local:

@@ -31,7 +31,8 @@ def import_(source: str, name: str | None, base: str | None, template: str | Non
     for note in done.notes:
         click.echo(f"note: {note}", err=True)
     record = done.record
-    click.echo(f"kept as {record.reference}: {record.method} on {record.base.name}, template {record.template}")
+    kept = "kept as" if done.new else "it is here already as"
+    click.echo(f"{kept} {record.reference}: {record.method} on {record.base.name}, template {record.template}")
     if done.proved:
         click.echo(
             f"proved: {record.effective.adapted_layers} layers adapted, it changes the logits by up to "

@@ -11,27 +11,44 @@ from graftlm_registry.adapters.lineage import Node
 
 from ..terminal import visible
 
+NOTE = 70
+"""Characters of a note that are shown."""
+
 
 def draw(graph: Mapping[str, Node], wanted: Sequence[str]) -> Iterator[str]:
     """Lines. A version that was drawn already is named, and not drawn again."""
     drawn: set[str] = set()
     for reference in wanted:
         if reference not in drawn:
-            yield from _node(graph, reference, "", "", drawn)
+            yield from _tree(graph, reference, drawn)
 
 
-def _node(graph: Mapping[str, Node], reference: str, head: str, below: str, drawn: set[str]) -> Iterator[str]:
-    node = graph[reference]
-    again = reference in drawn
-    drawn.add(reference)
-    yield head + (f"{reference} (see above)" if again else _line(node))
-    if again:
-        return
-    for text in node.notes:
-        yield f"{below}{'│ ' if node.parents else '  '} “{visible(text)}”"
-    for i, parent in enumerate(node.parents):
-        last = i == len(node.parents) - 1
-        yield from _node(graph, parent, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "), drawn)
+def _tree(graph: Mapping[str, Node], root: str, drawn: set[str]) -> Iterator[str]:
+    """With a stack of its own: a lineage can be longer than Python's."""
+    todo = [(root, "", "")]
+    while todo:
+        reference, head, below = todo.pop()
+        node = graph[reference]
+        if reference in drawn:
+            yield f"{head}{reference} (see above)"
+            continue
+        drawn.add(reference)
+        yield head + _line(node)
+        for text in node.notes:
+            yield f"{below}{'│ ' if node.parents else '  '} “{_first_line(text)}”"
+        last = len(node.parents) - 1
+        children = [
+            (parent, below + ("└─ " if i == last else "├─ "), below + ("   " if i == last else "│  "))
+            for i, parent in enumerate(node.parents)
+        ]
+        todo += reversed(children)
+
+
+def _first_line(text: str) -> str:
+    """Of a note, and no more of it than fits beside the tree."""
+    whole = text.strip()
+    line = visible((whole.splitlines() or [""])[0].expandtabs(1))
+    return line if line == visible(whole) and len(line) <= NOTE else f"{line[:NOTE].rstrip()}…"
 
 
 def _line(node: Node) -> str:

@@ -27,5 +27,8 @@ def pull(source: str, name: str, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(done.record))
         return
-    click.echo(f"pulled {done.source}: kept as {done.record.reference}, for {done.record.base.name}")
+    kept = "kept as" if done.new else "it is here already as"
+    other = done.version not in (None, done.record.version)
+    there = f" (it is version {done.version} there)" if other else ""
+    click.echo(f"pulled {done.source}: {kept} {done.record.reference}{there}, for {done.record.base.name}")
     click.echo(f'try it: graftlm generate {done.record.reference} "Hello!"')

@@ -14,11 +14,13 @@ from graftlm_registry.adapters.marks import Note
 from ..forgetting import forgetting_lines
 from ..option_words import option_words
 from ..scores import score_table
-from ..tables import table
+from ..tables import exact, table
 from ..terminal import visible
 
 MOST_TARGETS = 12
 """Names of modules that are shown; an imported adapter may name every one of them."""
+LONGEST_NOTE = 300
+"""Characters of a note that are shown."""
 TRAINING = "{steps} steps of {batch_size} ({epochs:g} epochs), seed {seed}"
 RATE = "{learning_rate:g}, {schedule}"
 SPLITS = ("train", "validation", "test")
@@ -33,7 +35,7 @@ def record_text(record: AdapterRecord, path: Path, tags: Sequence[str] = (), not
     rows = [
         ("adapter", f"{record.reference} ({record.kind}), {record.created}"),
         *([("tags", ", ".join(tags))] if tags else []),
-        *((f"note {note.created[:10]}", visible(note.text)) for note in notes),
+        *((f"note {note.created[:10]}", _note(note.text, record.reference)) for note in notes),
         *([("found at", visible(record.source))] if record.source else []),
         ("base", f"{base.name} ({base.model_type}, {base.source}), in {base.dtype}"),
         *([("revision", base.revision)] if base.revision else []),
@@ -53,9 +55,14 @@ def record_text(record: AdapterRecord, path: Path, tags: Sequence[str] = (), not
         ("digest", record.digest[:16]),
         ("files", str(path)),
     ]
-    forgotten = "\n".join(forgetting_lines(record.changes, record.name))
+    forgotten = "\n".join(forgetting_lines(record.changes, record.reference))
     parts = [table(rows), *([score_table(record.scores, record.changes)] if record.scores else []), forgotten]
     return "\n\n".join(filter(None, parts))
+
+
+def _note(text: str, reference: str) -> str:
+    shown, more = visible(text[:LONGEST_NOTE]), len(text) - LONGEST_NOTE
+    return shown if more <= 0 else f"{shown}… ({more:,} characters more: graftlm adapters note {reference})"
 
 
 def _origin(record: AdapterRecord) -> list[tuple[str, str]]:
@@ -66,7 +73,10 @@ def _origin(record: AdapterRecord) -> list[tuple[str, str]]:
     if record.origin == "combined":
         weights = h.get("weights") or ()
         parts = [f"{parent} × {weight:g}" for parent, weight in zip(record.parents, weights, strict=False)]
-        words = [str(h.get("combination", "")), *(f"{n} {h[n]:g}" for n in ("density", "seed") if h.get(n) is not None)]
+        words = [
+            str(h.get("combination", "")),
+            *(f"{n} {exact(h[n])}" for n in ("density", "seed") if h.get(n) is not None),
+        ]
         return [("combined of", ", ".join(parts or record.parents)), ("combination", ", ".join(words))]
     said = {name for name, value in h.items() if value is not None}
     loss = "" if record.final_loss is None else f"{record.final_loss:.4f}"

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from graftlm_registry.adapters import AdapterStore
 
 
 @click.command()
@@ -18,17 +24,38 @@ def rm(names: tuple[str, ...], every: bool, yes: bool) -> None:
     from graftlm.contracts.errors import UsageError
     from graftlm_registry.adapters import open_store
 
+    from ..asking import ask_first
+
     store = open_store()
     found = []
     for name in names:
-        record = store.get(name)
+        bare, version = store.resolve(name)  # no record is read: a damaged one can be removed
         if every and "@" in name:
-            raise UsageError(f"--all: give {record.name}, without a version")
-        versions = store.versions(record.name).kept if every else [record.version]
-        found += [f"{record.name}@{version}" for version in versions]
+            raise UsageError(f"--all: give {bare}, without a version")
+        kept = store.versions(bare).kept
+        if version not in kept:
+            store.get(name)  # says why it is not there
+        found += [f"{bare}@{number}" for number in (kept if every else [version])]
     found = list(dict.fromkeys(found))
+    _check_untagged(store, found)
     if not yes:
-        click.confirm(f"remove {', '.join(found)}?", abort=True, err=True)
+        ask_first(f"remove {', '.join(found)}?", "nothing was removed")
     for reference in found:
+        readable = store.has(reference)
         store.remove(reference)
-        click.echo(f"removed {reference} (graftlm adapters restore {reference} brings it back)")
+        back = f"graftlm adapters restore {reference} brings it back" if readable else "its record cannot be read"
+        click.echo(f"removed {reference} ({back})")
+
+
+def _check_untagged(store: AdapterStore, references: Sequence[str]) -> None:
+    """Before any of them is removed: half of what was asked for helps nobody."""
+    from graftlm.contracts.errors import UsageError
+
+    tagged = []
+    for name in dict.fromkeys(reference.partition("@")[0] for reference in references):
+        tagged += [(f"{name}@{version}", tag) for tag, version in store.tags(name).items()]
+    if held := [f"{reference} is tagged '{tag}'" for reference, tag in tagged if reference in references]:
+        raise UsageError(
+            f"{', '.join(held)}, and nothing was removed: give a tag to another version, or take it away with "
+            "'graftlm adapters tag NAME TAG --remove'"
+        )

@@ -23,12 +23,21 @@ def tag(name: str, tag: str | None, remove: bool) -> None:
         if remove:
             raise UsageError("--remove: which tag?")
         record = store.get(name)
-        for each, number in store.tags(record.name).items():
+        found = store.tags(record.name)
+        for each, number in found.items():
             click.echo(f"{each}  {record.name}@{number}")
+        if not found:
+            click.echo(f"no tags on {record.name}")
         return
     if remove:
+        bare, at, _ = name.partition("@")
+        if at:  # of that version only
+            _, asked = store.resolve(name)
+            has = store.tags(bare).get(tag, asked)
+            if has != asked:
+                raise UsageError(f"'{tag}' is on {bare}@{has}, not on {bare}@{asked}")
         store.untag(name, tag)
-        click.echo(f"{name.partition('@')[0]} has no tag '{tag}' any more")
+        click.echo(f"{bare} has no tag '{tag}' any more")
         return
     given = store.tag(name, tag)
     bare, _, version = given.reference.partition("@")

@@ -12,12 +12,18 @@ def info(as_json: bool) -> None:
     from graftlm.contracts.serial import to_builtins, to_json
     from graftlm_registry.adapters import open_store
     from graftlm_registry.adapters.contents import contents
+    from graftlm_registry.adapters.layout import explained
 
     from ..tables import size, table
 
-    found = contents(open_store().layout)
+    layout = open_store().layout
+    with explained(layout.root):
+        found = contents(layout)
     if as_json:
         click.echo(to_json(to_builtins(found)))
+        return
+    if not layout.root.exists():
+        click.echo("there is no store yet")
         return
     click.echo(
         table(

@@ -13,6 +13,9 @@ def migrate() -> None:
     from graftlm_registry.adapters.migrating import migrate as carry_out
 
     layout = open_store().layout
+    if not layout.root.exists():
+        click.echo("there is no store yet")
+        return
     with explained(layout.root):
         done = carry_out(layout)
     if done.before == LAYOUT:
