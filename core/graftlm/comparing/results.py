@@ -17,6 +17,7 @@ from graftlm.contracts.outcome import Change, Effective, MemoryUse, Proof, Score
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json, to_json
 from graftlm_registry.adapters.durable import create_exclusively
+from graftlm_registry.home import beside
 
 T = TypeVar("T")
 
@@ -144,7 +145,7 @@ class ResultFolder:
         stem = f"{slug}.r{result.round}" + (f".failed-{self._failures(slug, result.round) + 1}" if result.error else "")
         path = self._runs / f"{stem}.json"
         try:
-            create_exclusively(path, to_json(result), self._runs)
+            create_exclusively(path, to_json(result), beside(path))
         except FileExistsError:
             raise StoreError(f"{path} is there already: is another bench running in {self.root}?") from None
         except OSError as error:
