@@ -138,7 +138,7 @@ def test_wrong_names_and_flags(run: Run, world: World) -> None:
         (("one", "--max-new-tokens", "0"), "--max-new-tokens must be at least 1"),
         (("one", "--temperature", "-1"), "--temperature must be from 0"),
         (("one", "--seed", "3"), "--seed is for sampling: say --temperature too"),
-        (("one", "--system", "\udcff"), "--system is not UTF-8 text"),
+        (("one", "--system", "\udcff"), "is not UTF-8 text"),
     ):
         os.environ["GRAFTLM_HOME"] = str(world.home)
         refused = run("chat", *arguments)

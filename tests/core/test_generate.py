@@ -86,7 +86,7 @@ def test_a_model_takes_a_template_and_a_system_text(run: Run, jobs: list[Generat
         (("--template", "qwen3"), "has no <|im_start|>"),
         (("--thinking", "on"), "--thinking on: the template 'falcon-instruct' has no thinking mode"),
         (("--thinking", "maybe"), "'maybe' is not one of 'on', 'off'"),
-        (("--system", "\udcff"), "--system is not UTF-8 text"),
+        (("--system", "\udcff"), "is not UTF-8 text"),
     ):
         refused = asked(run, "tiny-falcon", "hi", *flags)
         assert (refused.code, refused.out) == (2, "")

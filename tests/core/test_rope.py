@@ -16,6 +16,7 @@ from graftlm.contracts.errors import UsageError
 from graftlm.contracts.load import LoadPlan, RopePlan
 from graftlm.contracts.plan import Plan
 from graftlm.planning.resolve import resolve
+from graftlm_registry.adapters.sealed import seal
 from graftlm_registry.plugins import registry
 
 POSITIONS = 128
@@ -151,7 +152,7 @@ def test_the_adapter_keeps_its_rope(run: Callable[..., Said], alpaca: Path, tmp_
 
     (path,) = (home / "store" / "adapters" / "skill").glob("*.json")
     record["load"]["rope"] = None
-    path.write_text(json.dumps(record), encoding="utf-8")
+    path.write_bytes(seal(json.dumps(record).encode()))
     said = run("generate", "skill", "Name the colour.")
     assert said.code != 0
     assert "RoPE" in said.err
