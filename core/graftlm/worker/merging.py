@@ -10,16 +10,15 @@ from typing import Any
 
 import torch
 
-from graftlm.contracts.errors import RunError, StoreError, UsageError
+from graftlm.contracts.errors import RunError, StoreError
 from graftlm.contracts.job import MergeJob
 from graftlm.contracts.serial import from_json
-from graftlm.encoding.tokenizing import SpanTokenizer
 
 from .events import Events
 from .generation import positions
 from .kept import checked, tuner_of
 from .load import load_base
-from .proof import text_logits
+from .proof import text_logits, texts_as_ids
 
 LOST = 0.5
 """Largest share of the adapter's effect that merging may lose."""
@@ -28,10 +27,7 @@ LOST = 0.5
 def merge_job(folder: Path, events: Events) -> None:
     """Carry out ``FOLDER/job.json``; the last event holds the largest differences of logits."""
     job = from_json((folder / "job.json").read_bytes(), MergeJob, "the job")
-    tokenizer = SpanTokenizer.from_folder(Path(job.model))
-    texts = [ids for text in job.texts if (ids := tokenizer.one_piece(text))]
-    if not texts:
-        raise UsageError("there is no text to compare the adapter and the merged model on")
+    texts = texts_as_ids(Path(job.model), job.texts)
     if job.weights == "random":
         from .random_weights import random_weights
 
