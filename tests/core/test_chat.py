@@ -174,19 +174,41 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self.descriptor, keys.encode())
 
-    def end(self, patience: float = 90) -> int:
-        """Its exit code."""
-        end = time.monotonic() + patience
+    def interrupt(self, words: str) -> str:
+        """Ctrl-C until what it brings is shown: one in the moment between readline's prompt and its wait is seen with
+        the next key only, by Python's own `input`.
+        """
+        for _ in range(6):
+            self.type("\x03")
+            try:
+                return self.until(words, patience=10)
+            except AssertionError as late:
+                missed = late
+        raise missed
+
+    def interrupted(self) -> tuple[int, bool]:
+        """Its exit code after Ctrl-C (see :meth:`interrupt`), and whether it asked for one more."""
+        code = self.end(every=10)
+        return code, "again leaves" in self.seen
+
+    def end(self, patience: float = 90, every: float | None = None) -> int:
+        """Its exit code; Ctrl-C is typed every so many seconds until then, if at all."""
+        end, typed = time.monotonic() + patience, -1e9
         while True:
             if time.monotonic() > end:
                 os.kill(self.pid, signal.SIGKILL)
+            if every and time.monotonic() > typed + every:
+                typed = time.monotonic()
+                self.type("\x03")
             if not select.select([self.descriptor], [], [], 0.2)[0]:
                 continue
             try:
-                if not os.read(self.descriptor, 1 << 16):
-                    break
+                read = os.read(self.descriptor, 1 << 16)
             except OSError:
                 break
+            if not read:
+                break
+            self.seen += read.decode(errors="replace")
         os.close(self.descriptor)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
@@ -201,8 +223,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(world: World) -> None:
     terminal.until("mistral> ")
     terminal.type("/adapter one\n")
     terminal.until("one@1> ")
-    terminal.type("\x03")
-    terminal.until("(Ctrl-C again leaves, and so does Ctrl-D)")
+    terminal.interrupt("(Ctrl-C again leaves, and so does Ctrl-D)")
     terminal.type("/retry\n")
     terminal.until("first after")
     terminal.until("one@1> ")
@@ -213,11 +234,8 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(world: World) -> None:
 def test_a_second_ctrl_c_leaves(world: World) -> None:
     terminal = Terminal("one", tokens=8000)
     terminal.until("one@1> ")
-    terminal.type("\x03")
-    terminal.until("(Ctrl-C again leaves")
-    time.sleep(0.5)  # a key between the words and readline's wait is seen with the next key only
-    terminal.type("\x03")
-    assert terminal.end() == 130
+    terminal.interrupt("(Ctrl-C again leaves")
+    assert terminal.interrupted() == (130, False)
 
 
 def test_a_signal_in_a_pipe(world: World) -> None:
