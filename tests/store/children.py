@@ -135,10 +135,32 @@ class CannotTrace(Exception):
 
 def calls_of(action: Action, log: Path) -> dict[str, int]:
     """How often each write-path call is made."""
+    return {name: len(calls) for name, calls in _made(action, log).items()}
+
+
+def _made(action: Action, log: Path) -> dict[str, list[str]]:
+    """Every write-path call in order, by its name: what it was given, as strace writes it."""
     ended = traced(action, "-e", f"trace={','.join(known_calls())}", "-o", str(log))
     assert not ended.said, ended.said
-    names = re.findall(r"^(?:\d+ +)?(\w+)\(", log.read_text(errors="replace"), re.MULTILINE)
-    return {name: names.count(name) for name in dict.fromkeys(names)}
+    found: dict[str, list[str]] = {}
+    for name, given in re.findall(r"^(?:\d+ +)?(\w+)\((.*)", log.read_text(errors="replace"), re.MULTILINE):
+        found.setdefault(name, []).append(given)
+    return found
+
+
+WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT")
+
+
+def writing_calls_of(action: Action, log: Path, *, reads: int) -> dict[str, list[int]]:
+    """The write-path calls by their numbers, from 1. Of the calls of ``openat`` that only read, which may be thousands,
+    ``reads`` are among them, spread over all.
+    """
+    made = _made(action, log)
+    found = {name: list(range(1, len(calls) + 1)) for name, calls in made.items()}
+    opened = made.get("openat", [])
+    wanted = {number for number, given in enumerate(opened, 1) if WRITES.search(given)}
+    wanted |= set(range(1, len(opened) + 1, max(1, len(opened) // reads)))
+    return {**found, "openat": sorted(wanted)}
 
 
 @cache
