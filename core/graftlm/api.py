@@ -60,20 +60,17 @@ from .contracts.specs import (
 
 if TYPE_CHECKING:
     from .contracts.combining import CombinePlan
+    from .contracts.evaluating import EvaluationContext, EvaluationResult, Harness, HarnessContext, TaskResult
     from .contracts.load import LoadPlan, RopePlan
     from .contracts.plan import Evaluation, MethodPlan, Plan
     from .contracts.services import (
         Batch,
-        EvaluationContext,
-        EvaluationResult,
-        Harness,
-        HarnessContext,
         LoadContext,
+        LossFunction,
         PatchContext,
         Quantizer,
         Step,
         SwappingTuner,
-        TaskResult,
         Trainer,
         TrainingContext,
         Tuner,
@@ -87,8 +84,9 @@ LATE = {
     "graftlm.contracts.combining": "CombinePlan",
     "graftlm.contracts.load": "LoadPlan RopePlan",
     "graftlm.contracts.plan": "Evaluation MethodPlan Plan",
-    "graftlm.contracts.services": "Batch EvaluationContext EvaluationResult Harness HarnessContext LoadContext "
-    "PatchContext Quantizer Step SwappingTuner TaskResult Trainer TrainingContext Tuner",
+    "graftlm.contracts.evaluating": "EvaluationContext EvaluationResult Harness HarnessContext TaskResult",
+    "graftlm.contracts.services": "Batch LoadContext LossFunction PatchContext Quantizer Step SwappingTuner Trainer "
+    "TrainingContext Tuner",
     "graftlm.contracts.situation": "Device Probe Situation",
     "graftlm.contracts.template_model": "RenderRequest Rendered TemplateModel",
 }
@@ -133,6 +131,7 @@ __all__ = [
     "LinearShape",
     "LoadContext",
     "LoadPlan",
+    "LossFunction",
     "Message",
     "MethodPlan",
     "Metric",

@@ -99,12 +99,12 @@ def graftlm_quantizations() -> Iterable[Quantization]:  # type: ignore[empty-bod
 
 @hookspec
 def graftlm_accelerators() -> Iterable[Accelerator]:  # type: ignore[empty-body]
-    """Train faster and compute the same.
+    """Train faster and compute the same: ``graftlm.testing.AcceleratorSuite`` compares the gradients.
 
     >>> @hookimpl
     ... def graftlm_accelerators():
-    ...     yield Accelerator(name="fused-loss", summary="one kernel for head and loss", claims=("loss",),
-    ...         patches={"model": "acme.fused:patch"})
+    ...     yield Accelerator(name="fused-norm", summary="norms as one kernel", claims=("norm",),
+    ...         patches={"model": "acme.fused:patch"}, rank=30, gain="fewer kernels")
     """
 
 

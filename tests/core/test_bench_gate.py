@@ -256,6 +256,7 @@ def test_a_4_bit_cell_with_some_layers_quantized_did_not_do_its_plan(plan: Plan)
 
 def test_a_backend_that_packs_by_itself_has_its_own_order(plan: Plan) -> None:
     """As it was asked to, openly: the samples of a step are others then."""
+    plan = replace(plan, training=replace(plan.training, packing=False))
     run = result_of(plan, effective=effective_of(plan, packing=True, given="other"))
     assert failed(own_checks([run])) == {}
     planned_so = replace(plan, training=replace(plan.training, packing=True))

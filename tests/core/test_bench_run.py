@@ -198,7 +198,11 @@ def test_a_cell_that_cannot_run_here_stands_in_the_report(judged: dict[str, Cell
 
 def test_the_bench_says_what_really_ran(judged: dict[str, CellReport]) -> None:
     ran = judged["peft"].ran
-    assert (ran["attention"], ran["precision"], ran["micro-batch"]) == ("sdpa", "fp32", "2 of 4")
+    assert (ran["attention"], ran["accelerated"]) == (
+        "sdpa, packed without padding",
+        "fused-lora, supervised-logits, varlen",
+    )
+    assert (ran["precision"], ran["micro-batch"]) == ("fp32", "2 of 4")
     assert "torch" in ran["versions"]
     assert len(judged["peft"].losses) == 6
     assert len(judged["peft"].step_seconds) == 4

@@ -232,7 +232,12 @@ def test_parts_say_why(planned: Planned, alpaca: Path) -> None:
     plan = planned(alpaca, "--model", "tiny-mistral", "--backend", "peft", "--format", "alpaca")
     why = {part.kind: part.why for part in plan.parts}
     assert why["backend"] == why["format"] == "asked"
-    assert why["method"] == why["accelerator"] == "default"
+    assert why["method"] == "default"
+    assert [(p.name, p.why) for p in plan.all_parts("accelerator")] == [
+        ("varlen", "auto: no padding"),
+        ("fused-lora", "auto: fewer products"),
+        ("supervised-logits", "auto: fewer logits"),
+    ]
     assert (why["template"], why["family"], why["source"]) == ("family", "model_type", "reference")
     assert planned(alpaca, "--model", "tiny-mistral").part("format").why == "detected"
 

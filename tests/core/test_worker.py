@@ -113,7 +113,7 @@ def context_of(plan: Plan, events: Events, tmp_path: Path) -> RunContext:
     rows = rows_of([3, 5])
     context = RunContext(
         plan=plan, events=events, folder=tmp_path, encoded=tmp_path, scratch=tmp_path, rows=rows, validation=None,
-        order=[[0, 1], [1, 0]], parent=None,
+        order=[[0, 1], [1, 0]], parent=None, loss=lambda model: None,
         load=lambda: pytest.fail("nothing is loaded here"), place=lambda model: None,
         measure=lambda model, packing: None, first_step=lambda model: None,
         flops=lambda lengths: 0.0, last_step=lambda: None,

@@ -8,7 +8,7 @@ from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.serial import to_builtins
 from graftlm.running.train import Trained
 
-from .adapters.record_text import code_of_others
+from .adapters.record_text import accelerated, code_of_others
 from .forgetting import forgetting_lines
 from .scores import score_table
 from .tables import size
@@ -23,6 +23,7 @@ def outcome_json(trained: Trained) -> str:
 def outcome_text(trained: Trained) -> str:
     outcome, effective = trained.outcome, trained.outcome.effective
     validation = f", validation {outcome.validation[-1][1]:.4f}" if outcome.validation else ""
+    others = code_of_others(effective)
     speed = f"{outcome.tokens_per_second:,.0f} tokens/s, {outcome.total_seconds:.0f} s"
     lines = [
         f"loss {outcome.first_loss:.4f} → {outcome.losses[-1]:.4f}{validation}, {speed}",
@@ -30,8 +31,8 @@ def outcome_text(trained: Trained) -> str:
         f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters trained"
         + (f", {effective.quantized_layers} layers quantized" if effective.quantized_layers else "")
         + (f", {size(outcome.memory.training)} of memory" if outcome.memory else ""),
-        *[f"computed by other code than transformers' and PEFT's: {code_of_others(effective)}"]
-        * bool(effective.patched),
+        *[f"accelerated by {accelerated(effective)}"] * bool(effective.accelerated),
+        *[f"computed by other code than transformers' and PEFT's: {others}"] * bool(others),
         "proved: it changes the outputs, the files reload as trained, the base is unchanged",
         *_otherwise(outcome.encoding),
         "",

@@ -206,6 +206,7 @@ def _ran(run: RunResult) -> Mapping[str, str]:
         f"{ran.trainable_parameters:,} of {ran.total_parameters:,} parameters",
         "micro-batch": f"{ran.micro_batch} of {ran.batch_size}",
         "environment": f"{run.plan.environment} {run.plan.lock}".strip(),
+        "accelerated": ", ".join(ran.accelerated),
         "code of others": others,
         "versions": ", ".join(f"{name} {v}" for name, v in ran.versions.items() if name in TOLD),
     }

@@ -139,7 +139,9 @@ class RunConfig:
     )
 
     backend: str | None = _setting("What trains", default="peft", plugin="backend")
-    accelerator: str | None = _setting("Accelerators, joined by +", default="sdpa", plugin="accelerator")
+    accelerator: str | None = _setting(
+        "Accelerators, joined by + (auto: the fastest sound ones)", default=AUTO, plugin="accelerator"
+    )
     method: str | None = _setting("Tuning method", default="lora", plugin="method")
     device: str | None = _setting("Device", default=AUTO, choices=(AUTO, "cpu", "cuda", "mps"))
     epochs: float | None = _setting("Passes over the training data", default=3.0, above=0, maximum=1_000_000)

@@ -68,7 +68,7 @@ class Effective:
     ``quantized_share`` is the share of the base's parameters that is quantized. ``rope`` holds the RoPE parameters of
     the loaded model and its positions. ``patched`` counts the modules whose code is another package's than their
     class says. ``given`` is what the model was given in the first step: the planned samples, or other ids; or it could
-    not be seen.
+    not be seen. ``accelerated`` holds what each accelerator did, by its name.
     """
 
     device: str
@@ -91,6 +91,7 @@ class Effective:
     gradient_checkpointing: bool = False
     patched: Mapping[str, int] = field(default_factory=dict)
     given: Given = "unseen"
+    accelerated: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ class Situation:
     """The run as far as it is resolved when a plugin is asked whether it can take part.
 
     ``attention`` is transformers' name of what will be asked for, ``backend_options`` are the chosen backend's.
+    ``dropout`` is the method's.
     """
 
     facts: FamilyFacts
@@ -52,6 +53,7 @@ class Situation:
     method: str = "lora"
     method_keeps: str = "adapter"
     method_options: Mapping[str, Any] = field(default_factory=dict)
+    dropout: float = 0.0
     trust_remote_code: bool = False
     attention: str = "sdpa"
     backend_options: Mapping[str, Any] = field(default_factory=dict)

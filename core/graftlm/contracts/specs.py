@@ -128,15 +128,22 @@ class Accelerator(Spec):
     ``claims`` are what it replaces ("attention", "loss", "linear"): two accelerators with one claim exclude each other.
     ``patches`` maps a stage to a target: a context manager factory that takes a ``PatchContext`` and restores what it
     changed; ``process_wide`` says that it cannot. ``attention`` is the implementation to ask transformers for.
-    ``packs``: the samples of a micro-batch lie in one row, without padding.
+    ``packs``: the samples of a micro-batch lie in one row, without padding. ``loss`` is the target of a factory that
+    takes a ``PatchContext``, after the last patch, and gives the ``LossFunction`` to take in place of the plain one.
+
+    ``rank`` is its place where ``--accelerator auto`` chooses: the highest first, 0 never. ``gain`` says in a few words
+    what it saves.
     """
 
     kind: ClassVar[str] = "accelerator"
     claims: tuple[str, ...]
-    patches: Mapping[Stage, str]
+    patches: Mapping[Stage, str] = field(default_factory=dict)
     attention: str = ""
     packs: bool = False
+    loss: str = ""
     process_wide: bool = False
+    rank: int = 0
+    gain: str = ""
     supports: Callable[[Situation], Sequence[str]] = anywhere
 
 
@@ -219,16 +226,20 @@ class Environment:
 class Backend(Spec):
     """What trains. ``target`` resolves to a ``Trainer``: a class, made without arguments.
 
-    ``environment`` is None where the base environment serves. ``packs``: it passes the positions of packed batches on.
-    ``notes`` are sentences that a plan shows and that stop nothing. ``check(plan)`` gives reasons against the whole of
-    a resolved plan. ``as_is``: somebody's script, with whatever it makes of the plan: what it does is measured and told
-    in a comparison, where of another backend it would be an error, and nothing of it is kept.
+    ``environment`` is None where the base environment serves. ``packs``: it passes the positions of packed batches on;
+    ``losses``: it computes its loss by ``context.loss``, so that an accelerator can bring another. ``plain``: it stays
+    as it is where nobody asks for accelerators: a baseline, or what accelerates itself. ``notes`` are sentences that a
+    plan shows and that stop nothing. ``check(plan)`` gives reasons against the whole of a resolved plan. ``as_is``:
+    somebody's script, with whatever it makes of the plan: what it does is measured and told in a comparison, where of
+    another backend it would be an error, and nothing of it is kept.
     """
 
     kind: ClassVar[str] = "backend"
     target: str
     environment: Environment | None = None
     packs: bool = False
+    losses: bool = False
+    plain: bool = True
     as_is: bool = False
     supports: Callable[[Situation], Sequence[str]] = anywhere
     notes: Callable[[Situation], Sequence[str]] = anywhere

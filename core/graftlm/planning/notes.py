@@ -46,6 +46,9 @@ def notes(
     if parent is not None and (parent.load.quantization, parent.load.dtype) != (load.quantization, load.dtype):
         was, now = (f"{each.quantization} weights in {each.dtype}" for each in (parent.load, load))
         yield f"{parent.reference} was trained on {was}, and this run takes {now}"
+    if chosen.left_out:
+        left = "; ".join(f"{name} ({reason})" for name, reason in chosen.left_out.items())
+        yield f"accelerator auto leaves out {left}"
     if memory is not None and not memory.fits:
         yield "; ".join(["it does not fit into memory", *memory.advice])
 

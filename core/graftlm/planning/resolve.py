@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from graftlm.contracts.config import AUTO, RunConfig
 from graftlm.contracts.errors import UsageError
@@ -25,6 +27,7 @@ from graftlm_registry.adapters.names import RESERVED, check_name
 from graftlm_registry.plugins import Registry
 
 from . import base_model, fingerprints, selection
+from .acceleration import automatic
 from .data_plan import check_replayed, data_request, evaluations, plan_data
 from .encoding_plan import encoding_plan
 from .fit import memory_plan
@@ -65,39 +68,41 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     data_plan, data_format, found = plan_data(request, settings, registry)
     if found.documents and not settings.asked("evaluator"):
         settings = settings.with_default("evaluator", "perplexity")
-    if selection.DEFAULT_ATTENTION not in facts.attention_implementations and not settings.asked("accelerator"):
-        settings = settings.with_default("accelerator", "eager")
     chosen = selection.select(settings, registry)
     said = options_of(parent, chosen.quantization.name, config.options or {})
-    options = json.loads(json.dumps(plugin_options(chosen.specs, said)))  # as a plan that was read has them
     environment = selection.environment_of(chosen, registry)
     probe = ask_probe(environment.interpreter() if environment and environment.kind == "ready" else BASE)
     device = device_of(settings, probe)
-    load = LoadPlan(
-        name=description.name,
-        dtype=dtype_of(settings, probe, device),
-        attention=chosen.attention,
-        quantization=chosen.quantization.name,
-        options=options.get("quantization", {}),
-        rope=rope_plan(settings, facts, description) if parent is None or _scales(settings) else parent.load.rope,
-        trust_remote_code=settings["trust_remote_code"],
-        linear_classes=facts.linear_classes if chosen.quantization.exact_linear else (),
-    )
+    options = _options(chosen, said)
     situation = Situation(
         facts=facts,
         config=description.config,
         probe=probe,
         device=device,
-        dtype=load.dtype,
+        dtype=dtype_of(settings, probe, device),
         quantization=chosen.quantization.name,
         quantization_bits=chosen.quantization.bits,
-        quantization_options=load.options,
+        quantization_options=options.get("quantization", {}),
         method=chosen.method.name,
         method_keeps=chosen.method.keeps,
         method_options=options.get("method", {}),
-        trust_remote_code=load.trust_remote_code,
-        attention=load.attention,
+        dropout=settings["dropout"] if "dropout" in chosen.method.settings else 0.0,
+        trust_remote_code=settings["trust_remote_code"],
         backend_options=options.get("backend", {}),
+    )
+    if not chosen.accelerators:
+        chosen = automatic(chosen, situation, environment, registry)
+        options = _options(chosen, said)
+    situation = replace(situation, attention=chosen.attention)
+    load = LoadPlan(
+        name=description.name,
+        dtype=situation.dtype,
+        attention=chosen.attention,
+        quantization=chosen.quantization.name,
+        options=situation.quantization_options,
+        rope=rope_plan(settings, facts, description) if parent is None or _scales(settings) else parent.load.rope,
+        trust_remote_code=settings["trust_remote_code"],
+        linear_classes=facts.linear_classes if chosen.quantization.exact_linear else (),
     )
     positions = load.rope.context if load.rope else context(facts, description)
     training = training_plan(settings, data_plan.splits[0].rows, packing=any(a.packs for a in chosen.accelerators))
@@ -145,6 +150,13 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     )
     check_replayed(plan.evaluations, found, settings)
     return _sealed(_checked(plan, chosen.backend))
+
+
+def _options(chosen: selection.Selection, said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """As a plan that was read has them. Before accelerators are chosen, without theirs."""
+    known = said if chosen.accelerators else {kind: theirs for kind, theirs in said.items() if kind != "accelerator"}
+    found: dict[str, dict[str, Any]] = json.loads(json.dumps(plugin_options(chosen.specs, known)))
+    return found
 
 
 def _checked(plan: Plan, backend: Backend) -> Plan:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from graftlm.contracts.config import AUTO
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.plan import Part
 from graftlm.contracts.situation import Situation
@@ -30,7 +31,9 @@ DEFAULT_ATTENTION = "sdpa"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The chosen plugins. ``why`` says by spec name where a choice is from; ``preset`` is what a preset requires."""
+    """The chosen plugins. ``why`` says by spec name where a choice is from; ``preset`` is what a preset requires;
+    ``left_out`` why accelerators were not chosen. They are none where they are still to be (``automatic``).
+    """
 
     backend: Backend
     accelerators: tuple[Accelerator, ...]
@@ -39,6 +42,7 @@ class Selection:
     evaluators: tuple[Evaluator, ...]
     why: dict[tuple[str, str], str]
     preset: tuple[Requirement, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def specs(self) -> tuple[Backend | Accelerator | Quantization | TuningMethod | Evaluator, ...]:
@@ -61,17 +65,19 @@ def select(settings: Settings, registry: Registry) -> Selection:
     """Look every name up. A preset of backends stands for its backend and accelerators."""
     why: dict[tuple[str, str], str] = {}
     asked = registry.find("backend", settings["backend"])[1]
-    wanted = dict.fromkeys(names(settings["accelerator"]), settings.origins["accelerator"])
+    automatic = settings["accelerator"] == AUTO
+    wanted = {} if automatic else dict.fromkeys(names(settings["accelerator"]), settings.origins["accelerator"])
     if isinstance(asked, BackendPreset):
         kept = wanted if settings.asked("accelerator") else {}
         wanted = {**dict.fromkeys(asked.accelerators, f"preset {asked.name}"), **kept}
+        automatic = False
         backend = registry.get(Backend, asked.backend)
         why["backend", backend.name] = f"preset {asked.name}"
     else:
         backend = registry.get(Backend, settings["backend"])
         why["backend", backend.name] = settings.origins["backend"]
     accelerators = [registry.get(Accelerator, name) for name in wanted]
-    if not any(a.attention for a in accelerators):
+    if not automatic and not any(a.attention for a in accelerators):
         accelerators.append(registry.get(Accelerator, DEFAULT_ATTENTION))
         wanted[DEFAULT_ATTENTION] = "default"
     why |= {("accelerator", a.name): w for a, w in zip(accelerators, wanted.values(), strict=True)}
@@ -112,8 +118,8 @@ def parts(
         if isinstance(spec, Backend):
             problems += unmet_devices(chosen.preset, situation.probe)
         if isinstance(spec, Accelerator):
-            problems += [*_contested(spec, chosen.accelerators), *_unpacked(spec, chosen.backend)]
-        if not isinstance(spec, Evaluator):
+            problems = list(against(spec, chosen, situation, environment))
+        elif not isinstance(spec, Evaluator):
             problems += spec.supports(situation)
         elif spec.own_tasks:
             problems.append(
@@ -136,6 +142,17 @@ def parts(
     return tuple(found)
 
 
+def against(spec: Accelerator, chosen: Selection, situation: Situation, environment: State | None) -> tuple[str, ...]:
+    """What speaks against an accelerator among those that are chosen."""
+    return (
+        *_lacking(spec, chosen, environment),
+        *unmet_devices(spec.requires, situation.probe),
+        *contested(spec, chosen.accelerators),
+        *_unfit(spec, chosen.backend),
+        *spec.supports(situation),
+    )
+
+
 def _lacking(spec: Spec, chosen: Selection, environment: State | None) -> list[str]:
     """Packages. What takes part in training must be in the backend's environment; what is proved and scored with, in
     the base one.
@@ -156,13 +173,16 @@ def _lacking(spec: Spec, chosen: Selection, environment: State | None) -> list[s
     return [*here, *missing(requires, environment.manifest.version, line)]
 
 
-def _unpacked(spec: Accelerator, backend: Backend) -> list[str]:
-    if not spec.packs or backend.packs:
-        return []
-    return [f"lays samples into one row without padding, which backend {backend.name} cannot train on"]
+def _unfit(spec: Accelerator, backend: Backend) -> list[str]:
+    found = []
+    if spec.packs and not backend.packs:
+        found.append(f"lays samples into one row without padding, which backend {backend.name} cannot train on")
+    if spec.loss and not backend.losses:
+        found.append(f"computes the loss, which backend {backend.name} does itself")
+    return found
 
 
-def _contested(one: Accelerator, all_: Sequence[Accelerator]) -> list[str]:
+def contested(one: Accelerator, all_: Sequence[Accelerator]) -> list[str]:
     return [
         f"{one.name} and {other.name} both claim '{claim}': choose one of them"
         for other in all_

@@ -14,13 +14,17 @@ if find_spec("pytest"):
     import pytest
 
     pytest.register_assert_rewrite(
-        *(f"graftlm.testing.{name}" for name in ("formats", "templates", "families", "quantizations", "backends"))
+        *(
+            f"graftlm.testing.{name}"
+            for name in ("formats", "templates", "families", "quantizations", "backends", "accelerators")
+        )
     )
 
+from .accelerators import AcceleratorSuite
 from .backends import BackendSuite
 from .families import FamilySuite
 from .formats import FormatSuite
 from .quantizations import QuantizationSuite
 from .templates import TemplateSuite
 
-__all__ = ["BackendSuite", "FamilySuite", "FormatSuite", "QuantizationSuite", "TemplateSuite"]
+__all__ = ["AcceleratorSuite", "BackendSuite", "FamilySuite", "FormatSuite", "QuantizationSuite", "TemplateSuite"]

@@ -28,13 +28,15 @@ def draw_order(rows: int, training: TrainingPlan) -> list[list[int]]:
 
 def known_order(plan: Plan, encoded: Path) -> list[list[int]]:
     """The run's order as it was drawn, else drawn now and written to ``encoded/order.json``: another release of numpy
-    may draw another one.
+    may draw another one. Within a step the longest samples come first, so that those of a micro-batch are about as
+    long; a step's gradient is a sum over its samples, in any order.
     """
     path = encoded / "order.json"
     if path.is_file():
         order: list[list[int]] = json.loads(path.read_text(encoding="utf-8"))
         return order
-    order = draw_order(len(load_rows(encoded / "train.safetensors")), plan.training)
+    rows = load_rows(encoded / "train.safetensors")
+    order = [sorted(step, key=rows.length, reverse=True) for step in draw_order(len(rows), plan.training)]
     path.write_text(json.dumps(order), encoding="utf-8")
     return order
 

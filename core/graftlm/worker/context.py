@@ -12,13 +12,14 @@ import torch
 
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.plan import Plan
+from graftlm.contracts.services import Batch, LossFunction
 from graftlm.encoding.rows import EncodedRows
-from graftlm.encoding.tokenizing import IGNORED
 
 from .batches import MicroBatches, Steps, chunks, collate, collate_packed
 from .energy import EnergyMeter
 from .events import Events
 from .generation import inference
+from .plain_loss import PlainLoss
 from .schedule import learning_rate
 
 MOST_OVERFLOWS = 20
@@ -40,6 +41,7 @@ class RunContext:
         validation: EncodedRows | None,
         order: list[list[int]],
         parent: Path | None,
+        loss: Callable[[Any], LossFunction | None],
         load: Callable[[], Any],
         place: Callable[[Any], None],
         measure: Callable[[Any, bool], None],
@@ -50,6 +52,8 @@ class RunContext:
         self.plan, self.device, self.folder, self.encoded, self.scratch = plan, plan.device, folder, encoded, scratch
         self.parent = parent
         self.model: Any = None
+        self.loss_function: LossFunction = PlainLoss(plan.device)
+        self._accelerated = loss
         self._load, self._place, self._measure = load, place, measure
         self._first_step, self._flops, self._last_step = first_step, flops, last_step
         self._collate = collate_packed if plan.training.packing else collate
@@ -76,6 +80,7 @@ class RunContext:
         if self.model is not None:
             raise RunError("the backend loaded its model twice")
         self._events.checkpoint()
+        self.loss_function = self._accelerated(model) or self.loss_function
         self._measure(model, packing)
         self.model = model
 
@@ -89,6 +94,9 @@ class RunContext:
 
     def micro_batches(self) -> MicroBatches:
         return MicroBatches(self.rows, self._order, self.plan.training.micro_batch, self._collate)
+
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+        return self.loss_function(model, batch)
 
     def learning_rate(self, step: int) -> float:
         return learning_rate(step, self.plan.training)
@@ -153,10 +161,6 @@ class RunContext:
             for samples in chunks(range(len(self._validation)), self.plan.training.micro_batch):
                 self.checkpoint()
                 batch = self._collate(self._validation, samples)
-                labels = batch.labels.to(self.device)[:, 1:]
-                out = model(**batch.inputs(self.device))
-                trained = labels != IGNORED
-                chosen = out.logits[:, :-1][trained].float()
-                total += torch.nn.functional.cross_entropy(chosen, labels[trained], reduction="sum").item()
+                total += self.loss_function(model, batch).item()
                 count += batch.trained
         return total / count

@@ -12,9 +12,9 @@ from graftlm.chat_templates.binding import bound, own_template
 from graftlm.contracts.conversation import Conversation, Message, RenderOptions
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.evaluated import HarnessJob
+from graftlm.contracts.evaluating import TaskResult
 from graftlm.contracts.job import Answerer
 from graftlm.contracts.serial import from_json, to_json
-from graftlm.contracts.services import TaskResult
 from graftlm.contracts.specs import Evaluator, PromptTemplate
 from graftlm.encoding.tokenizing import SpanTokenizer
 from graftlm.source import code_digest

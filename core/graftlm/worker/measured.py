@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from graftlm import intervals
 from graftlm.contracts.errors import RunError
+from graftlm.contracts.evaluating import EvaluationResult
 from graftlm.contracts.outcome import Change, Score
-from graftlm.contracts.services import EvaluationResult
 from graftlm.contracts.specs import Evaluator
 
 Role = Literal["new", "old"]

@@ -14,7 +14,7 @@ from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import EncodingCounts, MemoryUse, Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_builtins, to_json
-from graftlm.contracts.services import Trainer, Tuner
+from graftlm.contracts.services import LossFunction, Trainer, Tuner
 from graftlm.contracts.specs import Backend
 from graftlm.contracts.versions import versions
 from graftlm.encoding.kept import read_counts
@@ -57,6 +57,7 @@ def train_job(run: Path, events: Events) -> None:
 class _Training:
     def __init__(self, plan: Plan, job: TrainJob, files: RunFiles, events: Events, stack: ExitStack) -> None:
         self.plan, self.job, self.files, self.events = plan, job, files, events
+        self.stack = stack
         self.patches = Patches(plan, plan.device, stack)
         self.patches.enter("import")
         self.tuner: Tuner = resolve_target(plan.part("method").target)()
@@ -78,6 +79,7 @@ class _Training:
             raise RunError("the backend trained a model that it did not report: it must call 'loaded'")
         if len(context.losses) != self.plan.training.steps:
             raise RunError(f"{len(context.losses)} of {self.plan.training.steps} planned steps were trained")
+        self.stack.close()  # what is kept is used without accelerators, and is proved so
         self.events.progress("prove", 0, 1)
         self.tuner.save(context.model, Path(self.job.staged))
         logits = proof_logits(context.model, context.rows, self.plan.device)
@@ -143,9 +145,9 @@ class _Training:
         def measure(model: Any, packing: bool) -> None:
             from .effective import effective
 
-            self.effective = effective(model, self.loaded, self.plan, self.tuner, trainer.loss, packing, as_is=as_is)
+            loss = trainer.loss or context.loss_function.name
+            self.effective = effective(model, self.loaded, self.plan, self.tuner, loss, packing, as_is=as_is)
             self.events.send("effective", **to_builtins(self.effective))
-            self.patches.enter("step", model)
             given.watch(model)
             context.start()
 
@@ -156,7 +158,12 @@ class _Training:
             if not as_is:
                 still(model, self.plan)
             found = {**self.effective.patched, **patched(model)}  # libraries patch when they begin to train, too
-            self.effective = replace(self.effective, patched=dict(sorted(found.items())), given=given.found())
+            self.effective = replace(
+                self.effective,
+                patched=dict(sorted(found.items())),
+                given=given.found(),
+                accelerated=self.patches.happened(),
+            )
 
         def last_step() -> None:
             self.memory = self.meter.read()
@@ -164,6 +171,10 @@ class _Training:
         def flops(lengths: Sequence[int]) -> float:
             shape, method = self.plan.model.facts.shape, self.plan.method
             return step_flops(shape, self.effective.trainable_parameters, method.keeps, lengths) if shape else 0.0
+
+        def loss(model: Any) -> LossFunction | None:
+            self.patches.enter("step", model)
+            return self.patches.loss(model)
 
         context = RunContext(
             plan=self.plan,
@@ -175,6 +186,7 @@ class _Training:
             validation=load_rows(encoded / "validation.safetensors") if "validation" in counts else None,
             order=order,
             parent=parent,
+            loss=loss,
             load=load,
             place=place,
             measure=measure,

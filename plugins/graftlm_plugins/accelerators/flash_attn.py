@@ -93,7 +93,7 @@ class Package:
     """
 
     def __init__(self, context: PatchContext) -> None:
-        self._attention = context.plan.load.attention
+        self._attention, self._happened = context.plan.load.attention, context.happened
 
     def __enter__(self) -> None:
         from transformers import utils
@@ -109,13 +109,14 @@ class Package:
                 "kernel on the network: install the package anew, or say --accelerator sdpa"
             )
         try:
-            import_module(name)
+            module = import_module(name)
         except (ImportError, OSError) as error:  # made for another torch, as a rule
             first = next(iter(str(error).splitlines()), type(error).__name__)
             raise RunError(
                 f"{name} cannot be imported: {first} (build it for this torch: pip install --no-build-isolation "
                 f"--force-reinstall --no-deps {name.replace('_', '-')}, or say --accelerator sdpa)"
             ) from error
+        self._happened["package"] = f"{name} {getattr(module, '__version__', '')}".strip()
 
     def __exit__(self, *_: object) -> None:
         pass

@@ -23,13 +23,13 @@ def graftlm_accelerators() -> Iterable[Accelerator]:
         summary="PyTorch's scaled dot product attention",
         claims=("attention",),
         attention="sdpa",
-        patches={},
         supports=supports,
+        rank=20,
     )
     yield Accelerator(
         name="eager",
         summary="attention as plain matrix products, for reference",
         claims=("attention",),
         attention="eager",
-        patches={},
+        rank=10,
     )

@@ -20,7 +20,7 @@ class PeftTrainer:
     give the same gradient.
     """
 
-    loss = "cross-entropy over the trained positions"
+    loss = ""
 
     def prepare(self, plan: Plan, scratch: Path) -> None:
         pass
@@ -28,16 +28,10 @@ class PeftTrainer:
     def train(self, context: TrainingContext) -> None:
         from .loop import gradient_scaler, optimize
 
-        optimize(context, context.load(), _loss, gradient_scaler(context))
+        def loss(model: Any, batch: Batch, trained: int) -> torch.Tensor:
+            return context.loss(model, batch) / trained
 
-
-def _loss(model: Any, batch: Batch, trained: int) -> torch.Tensor:
-    import torch
-
-    labels = batch.labels.to(model.device)[:, 1:]
-    logits = model(**batch.inputs(str(model.device))).logits[:, :-1]
-    asked = labels != -100
-    return torch.nn.functional.cross_entropy(logits[asked].float(), labels[asked], reduction="sum") / trained
+        optimize(context, context.load(), loss, gradient_scaler(context))
 
 
 @hookimpl
@@ -47,6 +41,8 @@ def graftlm_backends() -> Iterable[Backend]:
         summary="a lean loop on torch and PEFT",
         target="graftlm_plugins.backends.peft:PeftTrainer",
         packs=True,
+        losses=True,
+        plain=False,
         requires=(
             Requirement(distribution="torch", minimum="2.11", below="2.14", extra="peft"),
             Requirement(distribution="transformers", minimum="5.17", below="5.24", extra="peft"),

@@ -247,6 +247,8 @@ def test_a_package_for_another_torch_is_said_so(monkeypatch: pytest.MonkeyPatch)
 
     pretend(monkeypatch, 2, available=True)
     monkeypatch.setattr(plugin, "import_module", broken)
-    context: Any = SimpleNamespace(plan=SimpleNamespace(load=SimpleNamespace(attention="flash_attention_2")))
+    context: Any = SimpleNamespace(
+        plan=SimpleNamespace(load=SimpleNamespace(attention="flash_attention_2")), happened={}
+    )
     with pytest.raises(RunError, match=r"flash_attn cannot be imported: .*undefined symbol: _ZN3c10 \(build"):
         Package(context).__enter__()

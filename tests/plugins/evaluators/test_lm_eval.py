@@ -152,7 +152,8 @@ def test_what_it_is_given(run: Run, alpaca: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "train"])
-def test_a_run_is_not_scored_by_it(run: Run, alpaca: Path, command: str) -> None:
+def test_a_run_is_not_scored_by_it(run: Run, alpaca: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # a narrow table breaks the words up
     said = run(command, alpaca, "--model", "tiny-mistral", "--evaluator", "lm-eval")
     words = " ".join((said.out + said.err).split())
     assert "brings tasks of its own and scores no rows" in words

@@ -22,6 +22,7 @@ MOST_TARGETS = 12
 LONGEST_NOTE = 300
 """Characters of a note that are shown."""
 TRAINING = "{steps} steps of {batch_size} ({epochs:g} epochs), seed {seed}"
+OWN = " by graftlm_plugins.accelerators."
 RATE = "{learning_rate:g}, {schedule}"
 SPLITS = ("train", "validation", "test")
 
@@ -47,7 +48,8 @@ def record_text(record: AdapterRecord, path: Path, tags: Sequence[str] = (), not
         *_origin(record),
         *([("environment", record.environment)] if record.environment else []),
         ("effective", f"{ran}, {effective.adapted_layers} layers adapted"),
-        *([("code of others", code_of_others(effective))] if effective.patched else []),
+        *([("accelerated", accelerated(effective))] if effective.accelerated else []),
+        *([("code of others", others)] if (others := code_of_others(effective)) else []),
         ("its size", f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters"),
         ("effect", f"changes the logits by up to {proof.effect:.3g}; reloaded, they differ by {proof.reload:.3g}"),
         ("versions", ", ".join(f"{name} {v}" for name, v in effective.versions.items())),
@@ -106,9 +108,18 @@ def evaluations_text(found: Sequence[tuple[EvaluationRecord, Path]]) -> str:
     return "\n".join(parts).rstrip("\n")
 
 
+def accelerated(effective: Effective) -> str:
+    """The accelerators, with what each says that it did."""
+    parts = effective.accelerated.items()
+    return "; ".join(f"{name} ({', '.join(f'{what} {n}' for what, n in done.items())})" for name, done in parts)
+
+
 def code_of_others(effective: Effective) -> str:
-    """What a backend or an accelerator put in the place of a class's own code, with the modules that have it."""
-    return ", ".join(f"{what} ({count})" for what, count in effective.patched.items())
+    """What a backend or a stranger's accelerator put in the place of a class's own code, with the modules that have it;
+    what graftlm's own put there is told with them.
+    """
+    patched = effective.patched.items()
+    return ", ".join(f"{what} ({count})" for what, count in patched if OWN not in what)
 
 
 def _method(record: AdapterRecord) -> str:

@@ -1,0 +1,52 @@
+"""Every accelerator, alone and with the others, has the gradients of plain execution on every architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from small_models import ARCHITECTURES, small_model
+
+from graftlm.testing import AcceleratorSuite
+
+CORE = ("mistral", "qwen3_moe", "falcon-7b", "falcon_h1")
+"""One of each kind: packed, with experts, padded with fused projections, and with a state space."""
+
+
+@pytest.fixture(scope="session")
+def small_models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    folder: Path = tmp_path_factory.mktemp("parity")
+    return {name: str(small_model(name, folder)) for name in ARCHITECTURES}
+
+
+class TestTogether(AcceleratorSuite):
+    accelerators = ("varlen", "fused-lora", "supervised-logits")
+
+    @pytest.fixture(params=CORE)
+    def models(self, request: pytest.FixtureRequest, small_models: Mapping[str, str]) -> Mapping[str, str]:
+        return {request.param: small_models[request.param]}
+
+
+class TestOnEveryOtherArchitecture(TestTogether):
+    """What takes longest is run by ``make test-all``."""
+
+    @pytest.fixture(params=[name for name in ARCHITECTURES if name not in CORE])
+    def models(self, request: pytest.FixtureRequest, small_models: Mapping[str, str]) -> Mapping[str, str]:
+        return {request.param: small_models[request.param]}
+
+    @pytest.mark.slow
+    def test_in_bf16_they_are_as_near_to_fp32_as_plain_execution(self, models: Mapping[str, str]) -> None:
+        super().test_in_bf16_they_are_as_near_to_fp32_as_plain_execution(models)
+
+    @pytest.mark.slow
+    def test_checkpointing_changes_no_gradient(self, models: Mapping[str, str]) -> None:
+        super().test_checkpointing_changes_no_gradient(models)
+
+    @pytest.mark.slow
+    def test_fifty_steps_go_the_same_way(self, models: Mapping[str, str]) -> None:
+        super().test_fifty_steps_go_the_same_way(models)
+
+    @pytest.mark.slow
+    def test_nothing_of_it_is_left_afterwards(self, models: Mapping[str, str]) -> None:
+        super().test_nothing_of_it_is_left_afterwards(models)
