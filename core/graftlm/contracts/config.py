@@ -25,6 +25,7 @@ def _setting(
     choices: tuple[str, ...] = (),
     metavar: str = "",
     plugin: str = "",
+    by_backend: bool = False,
 ) -> Any:
     metadata = {
         "help": help,
@@ -36,6 +37,7 @@ def _setting(
         "choices": choices,
         "metavar": metavar,
         "plugin": plugin,
+        "by_backend": by_backend,
     }
     return field(default=None, metadata=metadata)
 
@@ -202,7 +204,7 @@ class RunConfig:
 
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(RunConfig) if f.name != "options"}
-"""Help, default, range and group of each setting, by name."""
+"""Help, default, range and group of each setting, by name. ``by_backend``: only a backend that says so follows it."""
 
 EXCLUSIVE = (
     ("epochs", "max_steps"), ("val_split", "val_data"), ("test_split", "test_data"),

@@ -31,6 +31,7 @@ from .acceleration import automatic
 from .data_plan import check_replayed, data_request, evaluations, plan_data
 from .encoding_plan import encoding_plan
 from .fit import memory_plan
+from .followed import unfollowed
 from .lengths import longest_sample
 from .method_plan import method_plan
 from .notes import notes
@@ -149,7 +150,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         ),
     )
     check_replayed(plan.evaluations, found, settings)
-    return _sealed(_checked(plan, chosen.backend))
+    return _sealed(_checked(plan, chosen.backend, settings))
 
 
 def _options(chosen: selection.Selection, said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -159,9 +160,9 @@ def _options(chosen: selection.Selection, said: Mapping[str, Mapping[str, Any]])
     return found
 
 
-def _checked(plan: Plan, backend: Backend) -> Plan:
+def _checked(plan: Plan, backend: Backend, settings: Settings) -> Plan:
     """The plan with what its backend, or this environment, which has to prove its work, has against the whole of it."""
-    against = tuple(backend.check(plan)) if backend.check else ()
+    against = (*unfollowed(settings, backend), *(backend.check(plan) if backend.check else ()))
     if plan.environment and plan.device not in ask_probe().device_types:
         against += (
             f"environment '{plan.environment}' has a {plan.device} device, and the torch of this one, which proves and "
