@@ -8,7 +8,7 @@ from graftlm.contracts.outcome import EncodingCounts
 from graftlm.contracts.serial import to_builtins
 from graftlm.running.train import Trained
 
-from .adapters.record_text import accelerated, code_of_others
+from .adapters.record_text import accelerated, code_of_others, machine_words
 from .forgetting import forgetting_lines
 from .scores import score_table
 from .tables import size
@@ -32,6 +32,7 @@ def outcome_text(trained: Trained) -> str:
         + (f", {effective.quantized_layers} layers quantized" if effective.quantized_layers else "")
         + (f", {size(outcome.memory.training)} of memory" if outcome.memory else ""),
         *[f"accelerated by {accelerated(effective)}"] * bool(effective.accelerated),
+        *([f"measured of this machine: {machine_words(effective.machine)}"] if effective.machine else []),
         *[f"computed by other code than transformers' and PEFT's: {others}"] * bool(others),
         "proved: it changes the outputs, the files reload as trained, the base is unchanged",
         *_otherwise(outcome.encoding),

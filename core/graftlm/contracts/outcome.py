@@ -62,13 +62,30 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What was measured of a CPU before a run, and what was taken: ``threads``, and torch's ``matmul`` precision.
+
+    ``rates`` are operations a second of products of the run's sizes, by precision, threads and matmul precision.
+    ``best`` is the precision ("fp32", "bf16") with the highest rate, and ``gain`` that of the run's own as a share of
+    the other's.
+    """
+
+    threads: int
+    matmul: str
+    rates: Mapping[str, float]
+    best: str
+    gain: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
     """What ran, as measured in the worker, never as asked. Counts are of modules and of scalars.
 
     ``quantized_share`` is the share of the base's parameters that is quantized. ``rope`` holds the RoPE parameters of
     the loaded model and its positions. ``patched`` counts the modules whose code is another package's than their
     class says. ``given`` is what the model was given in the first step: the planned samples, or other ids; or it could
-    not be seen. ``accelerated`` holds what each accelerator did, by its name.
+    not be seen. ``accelerated`` holds what each accelerator did, by its name. ``machine`` is what was
+    measured of the machine, where the run was worth it.
     """
 
     device: str
@@ -92,6 +109,7 @@ class Effective:
     patched: Mapping[str, int] = field(default_factory=dict)
     given: Given = "unseen"
     accelerated: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    machine: Machine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

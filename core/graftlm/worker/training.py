@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.job import TrainJob
-from graftlm.contracts.outcome import EncodingCounts, MemoryUse, Training
+from graftlm.contracts.outcome import EncodingCounts, Machine, MemoryUse, Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_builtins, to_json
 from graftlm.contracts.services import LossFunction, Trainer, Tuner
 from graftlm.contracts.specs import Backend
 from graftlm.contracts.versions import versions
 from graftlm.encoding.kept import read_counts
-from graftlm.encoding.rows import load_rows
+from graftlm.encoding.rows import EncodedRows, load_rows
 from graftlm.source import code_digest
 from graftlm_registry.plugins import registry
 
@@ -102,6 +102,21 @@ class _Training:
             energy=context.energy,
         )
 
+    def _machine(self, rows: EncodedRows, order: list[list[int]]) -> Machine | None:
+        """Measured and settled; a baseline is left as its users have it."""
+        from .machine import settle_machine
+        from .work import step_flops
+
+        shape = self.plan.model.facts.shape
+        if shape is None or registry().get(Backend, self.plan.part("backend").name).plain:
+            return None
+        some = order[:20]
+        work = [step_flops(shape, 0, self.plan.method.keeps, [rows.length(i) for i in samples]) for samples in some]
+        operations = sum(work) / len(some) * len(order)
+        found, restore = settle_machine(shape, self.plan, operations, self.files.machine)
+        self.stack.callback(restore)
+        return found
+
     def _prepare(self, trainer: Trainer) -> tuple[EncodingCounts, RunContext]:
         from .batches import known_order
         from .context import RunContext
@@ -120,6 +135,7 @@ class _Training:
         rows = load_rows(encoded / "train.safetensors")
         order = known_order(self.plan, encoded)
         given = GivenIds([rows.row(i)[0].tolist() for i in order[0]])
+        machine = self._machine(rows, order)
         parent = Path(self.job.parent) if self.job.parent else None
         base = Path(self.job.model)
 
@@ -147,6 +163,7 @@ class _Training:
 
             loss = trainer.loss or context.loss_function.name
             self.effective = effective(model, self.loaded, self.plan, self.tuner, loss, packing, as_is=as_is)
+            self.effective = replace(self.effective, machine=machine)
             self.events.send("effective", **to_builtins(self.effective))
             given.watch(model)
             context.start()

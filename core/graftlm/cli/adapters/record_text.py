@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graftlm.contracts.evaluated import EvaluationRecord
-from graftlm.contracts.outcome import Effective
+from graftlm.contracts.outcome import Effective, Machine
 from graftlm.contracts.record import AdapterRecord
 from graftlm.running.score_words import with_interval
 from graftlm_registry.adapters.marks import Note
@@ -49,6 +49,7 @@ def record_text(record: AdapterRecord, path: Path, tags: Sequence[str] = (), not
         *([("environment", record.environment)] if record.environment else []),
         ("effective", f"{ran}, {effective.adapted_layers} layers adapted"),
         *([("accelerated", accelerated(effective))] if effective.accelerated else []),
+        *([("machine", machine_words(effective.machine))] if effective.machine else []),
         *([("code of others", others)] if (others := code_of_others(effective)) else []),
         ("its size", f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters"),
         ("effect", f"changes the logits by up to {proof.effect:.3g}; reloaded, they differ by {proof.reload:.3g}"),
@@ -112,6 +113,14 @@ def accelerated(effective: Effective) -> str:
     """The accelerators, with what each says that it did."""
     parts = effective.accelerated.items()
     return "; ".join(f"{name} ({', '.join(f'{what} {n}' for what, n in done.items())})" for name, done in parts)
+
+
+def machine_words(machine: Machine) -> str:
+    """What was measured of the machine and taken, and whether another precision would have been clearly faster."""
+    threads = f"{machine.threads} thread{'s' if machine.threads > 1 else ''}"
+    most = max(machine.rates.values()) / 1e9
+    faster = f"; {machine.best} multiplies {1 / machine.gain:.1f} times as fast here" if machine.gain < 2 / 3 else ""
+    return f"{threads}, {machine.matmul} fp32 products, of at most {most:,.0f} GFLOP/s measured{faster}"
 
 
 def code_of_others(effective: Effective) -> str:
