@@ -47,7 +47,9 @@ def migrate(layout: Layout, progress: Callable[[str], None] = lambda what: None)
             progress(digest[:12])
         sync_folder(folder)  # one that was cut short may not have come to that
     for name in folders(layout.adapters):
-        for path in sorted((layout.adapters / name).glob("*.json")):
+        for path in sorted((layout.adapters / name).iterdir()):  # glob passes over a folder that it may not read
+            if path.suffix != ".json":
+                continue
             file = path.read_bytes()
             if not is_sealed(file):
                 data = file.rstrip(b"\n")
