@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graftlm.api import Backend, Command, hookimpl
+from graftlm.api import Backend, Command, Option, hookimpl
 
 from .environment import ENVIRONMENT
-from .situations import notes, supports
+from .situations import check, notes, supports
 
 
 @hookimpl
@@ -19,6 +19,15 @@ def graftlm_backends() -> Iterable[Backend]:
         environment=ENVIRONMENT,
         supports=supports,
         notes=notes,
+        check=check,
+        options=(
+            Option(
+                name="neat_packing",
+                type="bool",
+                default=False,
+                help="Pack samples into rows of --max-length tokens, as LLaMA-Factory does. Order and batches are its.",
+            ),
+        ),
     )
 
 

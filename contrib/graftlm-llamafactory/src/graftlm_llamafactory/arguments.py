@@ -18,8 +18,9 @@ QUANTIZED: dict[str, dict[str, Any]] = {
 }
 
 
-def arguments(plan: Plan, model: Path, rows: Path, out: Path) -> dict[str, Any]:
+def arguments(plan: Plan, model: Path, rows: Path, out: Path, packed: int = 0) -> dict[str, Any]:
     """The keys of the file. ``rows`` is the data set in the order of training, ``out`` a folder for its logs.
+    ``packed`` is the number of packed rows a step, which go through the model one by one; 0 where nothing is packed.
 
     ``template`` and ``dataset`` must be there, and are not looked at where the rows are ready-made.
     """
@@ -45,8 +46,9 @@ def arguments(plan: Plan, model: Path, rows: Path, out: Path) -> dict[str, Any]:
         "cutoff_len": plan.encoding.max_length,
         "disable_shuffling": True,
         "max_steps": training.steps,
-        "per_device_train_batch_size": training.micro_batch,
-        "gradient_accumulation_steps": training.batch_size // training.micro_batch,
+        "per_device_train_batch_size": 1 if packed else training.micro_batch,
+        "gradient_accumulation_steps": packed or training.batch_size // training.micro_batch,
+        **({"packing": True, "neat_packing": True} if packed else {}),
         "learning_rate": training.learning_rate,
         "lr_scheduler_type": SCHEDULES[training.schedule],
         "warmup_steps": training.warmup_steps,

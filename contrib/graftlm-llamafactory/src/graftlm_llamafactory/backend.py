@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import arguments
 from .base import lay_out
+from .packing import write_packed
 from .rows import write_rows
 
 if TYPE_CHECKING:
@@ -40,8 +41,14 @@ class LlamaFactoryTrainer:
         scratch.mkdir(parents=True, exist_ok=True)
         model = lay_out(context.folder, context.plan.load, scratch / "model")
         rows = scratch / "rows"
-        write_rows(context.encoded, rows)
+        packed = write_packed(context, rows) if _packs(context.plan) else None
+        if packed is None:
+            write_rows(context.encoded, rows)
         file = scratch / "llamafactory.yaml"
-        asked = arguments(context.plan, model, rows, scratch / "output")
+        asked = arguments(context.plan, model, rows, scratch / "output", packed.rows if packed else 0)
         file.write_text(yaml.safe_dump(asked, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        run_exp(yaml.safe_load(file.read_text(encoding="utf-8")), [reporting(context)])
+        run_exp(yaml.safe_load(file.read_text(encoding="utf-8")), [reporting(context, packed)])
+
+
+def _packs(plan: Plan) -> bool:
+    return bool(plan.options.get("backend", {}).get("neat_packing"))

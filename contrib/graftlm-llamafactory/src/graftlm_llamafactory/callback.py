@@ -10,9 +10,11 @@ from graftlm.api import RunError
 if TYPE_CHECKING:
     from graftlm.api import TrainingContext
 
+    from .packing import PackedRows
 
-def reporting(context: TrainingContext) -> Any:
-    """A ``TrainerCallback`` for ``run_exp``."""
+
+def reporting(context: TrainingContext, packed: PackedRows | None = None) -> Any:
+    """A ``TrainerCallback`` for ``run_exp``; ``packed`` where LLaMA-Factory packed the rows."""
     from transformers import TrainerCallback
 
     steps = context.steps()
@@ -28,7 +30,7 @@ def reporting(context: TrainingContext) -> Any:
                     "LLaMA-Factory would weigh the micro-batches of this model alike, however many trained tokens "
                     "they hold: give a --micro-batch that is the --batch-size"
                 )
-            context.loaded(model)
+            context.loaded(model, packing=packed is not None)
             context.start()
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -46,7 +48,7 @@ def reporting(context: TrainingContext) -> Any:
             context.stepped(
                 step=step,
                 loss=float(logs["loss"]),
-                tokens=steps.tokens(step),
+                tokens=packed.tokens[step] if packed else steps.tokens(step),
                 gradient_norm=float(logs.get("grad_norm", 0.0)),
                 model=kwargs["model"],
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .arguments import ATTENTION
 
 if TYPE_CHECKING:
-    from graftlm.api import Situation
+    from graftlm.api import Plan, Situation
 
 METHODS = ("lora", "rslora", "dora")
 PASSED = ("use_rslora", "use_dora")
@@ -76,6 +76,20 @@ def _quantization(situation: Situation) -> Iterable[str]:
 def _attention(situation: Situation) -> Iterable[str]:
     if situation.attention not in ATTENTION:
         yield f"has no {situation.attention} attention here: choose --accelerator sdpa or eager, or {OTHER}"
+
+
+def check(plan: Plan) -> Sequence[str]:
+    """Reasons against the whole of a plan."""
+    if not plan.options.get("backend", {}).get("neat_packing"):
+        return ()
+    if plan.training.packing:
+        return ("packs itself with backend.neat_packing: leave that out, or the accelerator that packs",)
+    if plan.attention not in plan.model.facts.packing:
+        return (
+            f"LLaMA-Factory's packing would let the samples of a row see each other here with {plan.attention} "
+            "attention: leave backend.neat_packing out",
+        )
+    return ()
 
 
 def notes(situation: Situation) -> Sequence[str]:

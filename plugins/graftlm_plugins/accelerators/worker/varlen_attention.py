@@ -1,8 +1,9 @@
 """What ``varlen`` puts in place of transformers' ``sdpa`` while it trains.
 
 A packed row comes with positions that start anew at each sample, and without a mask. From them follow the borders; each
-sample then attends to itself alone, causally: on CUDA by torch's own kernel for rows of several samples, elsewhere by
-one call of ``scaled_dot_product_attention`` a sample. Everything else (padded rows, a cache) goes to what was there.
+sample then attends to itself alone, causally: on CUDA by torch's own kernel for rows of several samples, on a CPU by
+products of matrices, elsewhere by one call of ``scaled_dot_product_attention`` a sample. Everything else (padded rows,
+a cache) goes to what was there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from graftlm.api import RunError
+
+from .product_attention import ProductAttention
 
 if TYPE_CHECKING:
     from graftlm.api import PatchContext
@@ -98,8 +101,8 @@ class VarlenAttention:
         positions = given.get("position_ids")
         # a layer that is computed again, in the backward pass, comes with the positions of its own row
         if attention_mask is not None or not (self._packed or (positions is not None and positions is self._row)):
-            out: tuple[torch.Tensor, None] = self._attend(module, query, key, value, attention_mask, **given)
-            return out
+            elsewhere: tuple[torch.Tensor, None] = self._attend(module, query, key, value, attention_mask, **given)
+            return elsewhere
         if positions is not None:
             self._take(positions)
         if sum(self._lengths) != query.shape[2]:
@@ -108,6 +111,9 @@ class VarlenAttention:
         arguments = (given.get("scaling"), given.get("dropout") or 0.0, window or 0)
         if query.is_cuda and query.dtype in HALF and not arguments[1]:
             return _in_one_call(query, key, value, self._lengths, arguments[0], arguments[2]), None
+        if query.device.type == "cpu" and not arguments[1]:
+            scale = arguments[0] or query.shape[-1] ** -0.5
+            return ProductAttention.apply(query, key, value, self._lengths, scale, arguments[2]), None  # type: ignore[no-untyped-call]
         return _one_by_one(query, key, value, self._lengths, *arguments), None
 
 
