@@ -1,8 +1,8 @@
 """Attention of a row's samples by products of matrices in fp32: what ``varlen`` computes on a CPU.
 
 torch's fused attention is slow there in the backward pass (four times what its products take, in bf16 more), and takes
-no keys that queries share. Here the queries that share keys are one matrix, a block of them at a time sees the keys up to
-its own end, and nothing as large as a block of scores is kept: the backward pass computes them again.
+no keys that queries share. Here the queries that share keys are one matrix, a block of them at a time sees the keys up
+to its own end, and nothing as large as a block of scores is kept: the backward pass computes them again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ BLOCK = 128
 
 class ProductAttention(torch.autograd.Function):
     """Causal attention within each sample. ``query`` is ``[1, heads, tokens, size]``, ``key`` and ``value`` perhaps
-    have fewer heads, ``lengths`` are the samples' in order; ``window`` keys are seen at most, all where it is 0. The result
-    is ``[1, tokens, heads, size]`` in the query's precision.
+    have fewer heads, ``lengths`` are the samples' in order; ``window`` keys are seen at most, all where it is 0. The
+    result is ``[1, tokens, heads, size]`` in the query's precision.
     """
 
     @staticmethod
@@ -70,7 +70,8 @@ def _grouped(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """In fp32: scaled queries by the keys that they share, ``[key heads, queries each, tokens, size]``."""
-    queries = query[0].unflatten(0, (key.shape[1], -1)).float() * scale
+    groups = key.shape[1]
+    queries = query[0].view(groups, query.shape[1] // groups, *query.shape[2:]).float() * scale
     return queries, key[0].float(), value[0].float()
 
 
