@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,7 @@ from graftlm.testing import AcceleratorSuite
 from graftlm.testing.gradients import gradients
 
 
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler here")
 class Compiled(AcceleratorSuite):
     @pytest.fixture(params=("mistral", pytest.param("falcon-7b", marks=pytest.mark.slow)))
     def models(self, request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, str]:
