@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import torch
 from small_models import small_model
 
-from graftlm.environments.probing import probe
 from graftlm.testing import AcceleratorSuite
 from graftlm_registry.installed import installed_version
 
@@ -27,8 +27,8 @@ class OnCuda(AcceleratorSuite):
     package: ClassVar[str] = ""
 
     @pytest.fixture(autouse=True)
-    def _needed(self, _home: None) -> None:
-        if "cuda" not in probe().device_types:
+    def _needed(self) -> None:
+        if not torch.cuda.is_available():
             pytest.skip("no CUDA device here")
         if self.package and not installed_version(self.package):
             pytest.skip(f"{self.package} is not installed here")
