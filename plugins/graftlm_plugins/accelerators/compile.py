@@ -6,8 +6,7 @@ on the device and the model. Name it, with what else you want: ``--accelerator v
 
 It claims what is in a layer. What ``fused-lora`` puts there has a state of its own, which no compiler can look through:
 each layer would be compiled by itself, in pieces; and norms, products and rotations are what it writes kernels of
-itself. ``varlen``'s attention goes on between what is compiled before and after it; with gradient checkpointing torch
-then gives a layer up whole, and computes it as it was, which is exact and no faster.
+itself. ``varlen``'s attention goes on between what is compiled before and after it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What ``compile`` does to a model: its decoder layers compiled in place, for sequences of any length.
 
 The layers stay the modules that they are, with the names of their parameters, hooks and checkpointing: only what calls
-them is compiled, and put back afterwards.
+them is compiled, and put back afterwards. Where they are checkpointed, it is the parts of each that are compiled: a
+layer in which an attention is not, torch would not compile together with its checkpoint at all.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class CompiledLayers:
 
     def __init__(self, context: PatchContext) -> None:
         self._layers = [m for m in context.model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        checkpointed = any(layer.gradient_checkpointing for layer in self._layers)
+        self._parts = [part for layer in self._layers for part in (layer.children() if checkpointed else (layer,))]
         self._compiler, self._happened = context.options["compiler"], context.happened
         if not self._layers:
             raise RunError("compile: this model has no decoder layers that transformers knows: leave it out")
@@ -37,33 +40,33 @@ class CompiledLayers:
     def __enter__(self) -> None:
         self._stack = ExitStack()
         self._stack.enter_context(torch._dynamo.config.patch(recompile_limit=VARIANTS))
-        self._breaks = _breaks()
-        self._happened |= {"layers": len(self._layers), "graphs": 0, "recompilations": 0, "graph breaks": 0}
+        self._before = _counted()
+        self._happened |= {"layers": len(self._layers), "graphs": 0, "graph breaks": 0, "recompilations": 0}
         callback_handler.register_start_callback(self._begun)
         callback_handler.register_end_callback(self._ended)
-        for layer in self._layers:
-            layer.compile(dynamic=True, backend=self._compiler)
+        for part in self._parts:
+            part.compile(dynamic=True, backend=self._compiler)
 
     def __exit__(self, *_: object) -> None:
-        for layer in self._layers:
-            del layer._compiled_call_impl
+        for part in self._parts:
+            del part._compiled_call_impl
         callback_handler.remove_start_callback(self._begun)
         callback_handler.remove_end_callback(self._ended)
         self._stack.close()
         torch._dynamo.reset()  # what was compiled, and its memory, is let go of
 
     def _begun(self, given: Any) -> None:
-        """A frame is compiled: for the first time where its identity, frame/version, ends in 0."""
-        if given.callback_trigger.name == "DYNAMO":
-            again = not given.compile_id.partition("/")[2].startswith("0")
-            self._happened["recompilations" if again else "graphs"] += 1
+        """A piece of code is compiled: for the first time where its identity, piece/version, ends in 0."""
+        again = not given.compile_id.partition("/")[2].startswith("0")
+        self._happened["recompilations"] += given.callback_trigger.name == "DYNAMO" and again
 
     def _ended(self, _: Any) -> None:
-        self._happened["graph breaks"] = _breaks() - self._breaks
+        for (name, before), now in zip(self._before.items(), _counted().values(), strict=True):
+            self._happened[name] = now - before
 
 
-def _breaks() -> int:
-    return sum(counters["graph_break"].values())
+def _counted() -> dict[str, int]:
+    return {"graphs": counters["stats"]["unique_graphs"], "graph breaks": sum(counters["graph_break"].values())}
 
 
 def _check_compiler() -> None:
