@@ -29,7 +29,7 @@ BUILT_IN = tuple(
         "families.mistral", "families.qwen", "families.glm", "families.falcon", "families.llama",
         "quantization.none", "quantization.four_bit", "quantization.int8", "quantization.torchao_int8",
         "accelerators.sdpa", "accelerators.flash_attn", "accelerators.varlen", "accelerators.supervised_logits",
-        "accelerators.fused_lora",
+        "accelerators.fused_lora", "accelerators.compile", "accelerators.flex", "accelerators.liger",
         "methods.lora", "methods.overlay", "methods.peft_methods",
         "backends.peft", "backends.trainer", "backends.trl", "backends.unsloth",
         "evaluators.exact_match", "evaluators.normalised_match", "evaluators.classification",

@@ -47,7 +47,10 @@ def notes(
         was, now = (f"{each.quantization} weights in {each.dtype}" for each in (parent.load, load))
         yield f"{parent.reference} was trained on {was}, and this run takes {now}"
     if chosen.left_out:
-        left = "; ".join(f"{name} ({reason})" for name, reason in chosen.left_out.items())
+        reasons: dict[str, list[str]] = {}
+        for name, reason in chosen.left_out.items():
+            reasons.setdefault(reason, []).append(name)
+        left = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
         yield f"accelerator auto leaves out {left}"
     if memory is not None and not memory.fits:
         yield "; ".join(["it does not fit into memory", *memory.advice])

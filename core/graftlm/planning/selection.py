@@ -143,13 +143,13 @@ def parts(
 
 
 def against(spec: Accelerator, chosen: Selection, situation: Situation, environment: State | None) -> tuple[str, ...]:
-    """What speaks against an accelerator among those that are chosen."""
+    """What speaks against an accelerator among those that are chosen; last what an installation would mend."""
     return (
-        *_lacking(spec, chosen, environment),
         *unmet_devices(spec.requires, situation.probe),
-        *contested(spec, chosen.accelerators),
         *_unfit(spec, chosen.backend),
         *spec.supports(situation),
+        *contested(spec, chosen.accelerators),
+        *_lacking(spec, chosen, environment),
     )
 
 

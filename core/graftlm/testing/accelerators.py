@@ -37,6 +37,9 @@ class AcceleratorSuite:
     """In bf16: the error against fp32 over that of plain execution in bf16."""
     trajectory: ClassVar[float] = 2e-4
     """Largest difference of a step's loss from plain training, over 50 steps, in nats a token (fp32)."""
+    device: ClassVar[str] = "cpu"
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """By accelerator, for the plans that it is in."""
 
     @pytest.fixture
     def models(self) -> Mapping[str, str]:
@@ -116,9 +119,11 @@ class AcceleratorSuite:
             rows = ({"input": f"Say {'very ' * (i % 7)}{i}", "output": f"{i}{'!' * (i % 4)}"} for i in range(30))
             data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         asked: dict[str, Any] = {
-            "max_steps": 4, "batch_size": 8, "micro_batch": 4, "dtype": "fp32", "device": "cpu", "retention": False,
-            "val_split": 0.0, "test_split": 0.0, "seed": 3, **settings,
+            "max_steps": 4, "batch_size": 8, "micro_batch": 4, "dtype": "fp32", "device": self.device,
+            "retention": False, "val_split": 0.0, "test_split": 0.0, "seed": 3, **settings,
         }  # fmt: skip
+        if options := {k: v for name in accelerators for k, v in self.options.get(name, {}).items()}:
+            asked["options"] = {"accelerator": options}
         return resolve(RunConfig(data=str(data), model=model, accelerator="+".join(accelerators), **asked), registry())
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.job import TrainJob
-from graftlm.contracts.outcome import EncodingCounts, Machine, MemoryUse, Training
+from graftlm.contracts.outcome import Effective, EncodingCounts, Machine, MemoryUse, Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_builtins, to_json
 from graftlm.contracts.services import LossFunction, Trainer, Tuner
@@ -62,6 +62,7 @@ class _Training:
         self.patches.enter("import")
         self.tuner: Tuner = resolve_target(plan.part("method").target)()
         self.loaded: Loaded
+        self.effective: Effective
         self.meter: MemoryMeter
         self.memory: MemoryUse
 
@@ -79,6 +80,7 @@ class _Training:
             raise RunError("the backend trained a model that it did not report: it must call 'loaded'")
         if len(context.losses) != self.plan.training.steps:
             raise RunError(f"{len(context.losses)} of {self.plan.training.steps} planned steps were trained")
+        self.effective = replace(self.effective, accelerated=self.patches.happened())
         self.stack.close()  # what is kept is used without accelerators, and is proved so
         self.events.progress("prove", 0, 1)
         self.tuner.save(context.model, Path(self.job.staged))

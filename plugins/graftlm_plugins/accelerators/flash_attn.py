@@ -8,6 +8,10 @@ sees another and nothing is padded. A row with a single sample takes ``flash_att
 
 Where transformers does not find the package, it loads a kernel from the network in its place, if ``kernels`` is
 installed, with a warning. ``Package`` refuses that before the base is loaded, and the core once more afterwards.
+
+``--accelerator auto`` takes the third release before ``varlen``, where it is built and the device is a Hopper; the
+second comes after ``varlen``, whose kernel is the same one in torch, and serves where only its code keeps packed
+samples apart (Falcon with rotary positions).
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from graftlm.api import Accelerator, BackendPreset, Requirement, RunError, hookimpl
+
+from .attentions import mixing
 
 if TYPE_CHECKING:
     from graftlm.api import PatchContext, Situation
@@ -32,7 +38,13 @@ NEWEST_FOR_3 = 9
 
 def supports(attention: str, situation: Situation) -> Sequence[str]:
     """For ``attention`` by transformers' name."""
-    return [*_of_device(attention, situation), *_of_model(attention, situation)]
+    found = [*_of_device(attention, situation), *_of_model(attention, situation)]
+    if attention == "flash_attention_3" and "flash-attn-3" not in situation.probe.versions:
+        found.append(
+            "needs flash-attn-3, which is not installed, and which pip knows no release of: build it from the folder "
+            "hopper of FlashAttention's sources, or say --accelerator flash-attn"
+        )
+    return found
 
 
 def _of_device(attention: str, situation: Situation) -> list[str]:
@@ -41,11 +53,6 @@ def _of_device(attention: str, situation: Situation) -> list[str]:
     if situation.device != "cuda" and capabilities:  # where there is no such device, the requirement says so
         found.append(
             f"computes on a GPU, and the run is on {situation.device}: say --device cuda, or --accelerator sdpa"
-        )
-    if attention == "flash_attention_3" and "flash-attn-3" not in situation.probe.versions:
-        found.append(
-            "needs flash-attn-3, which is not installed, and which pip knows no release of: build it from the folder "
-            "hopper of FlashAttention's sources, or say --accelerator flash-attn"
         )
     newest = max((c for c in capabilities if c), default=(0, 0))
     if attention == "flash_attention_3" and newest[0] > NEWEST_FOR_3:
@@ -59,17 +66,8 @@ def _of_device(attention: str, situation: Situation) -> list[str]:
 
 
 def _of_model(attention: str, situation: Situation) -> list[str]:
-    facts, config, found = situation.facts, situation.config, []
-    known = facts.attention_implementations
-    if attention not in known:
-        other = next((name for name in ("sdpa", "eager") if name in known), "")
-        instead = f": say --accelerator {other}" if other else ""
-        found.append(f"this architecture has only {', '.join(known)} attention{instead}")
-    elif attention not in facts.packing:
-        found.append(
-            "packed samples would see each other in this architecture, which mixes tokens by other means than "
-            "attention too: say --accelerator sdpa"
-        )
+    facts, config = situation.facts, situation.config
+    found = mixing(attention, situation)
     head = facts.shape.head_dim if facts.shape else 0
     if head > LARGEST_HEAD:
         found.append(
@@ -138,6 +136,8 @@ def graftlm_accelerators() -> Iterable[Accelerator]:
             ),  # it builds for our torch
             Requirement(device="cuda", compute_capability=(8, 0)),
         ),
+        rank=75,
+        gain="no padding",
     )
     yield Accelerator(
         name="flash-attn-3",
@@ -148,6 +148,8 @@ def graftlm_accelerators() -> Iterable[Accelerator]:
         patches={"load": "graftlm_plugins.accelerators.flash_attn:Package"},
         supports=partial(supports, "flash_attention_3"),
         requires=(Requirement(device="cuda", compute_capability=(9, 0)),),  # no line of pip's would bring the package
+        rank=95,
+        gain="no padding, kernels for Hopper",
     )
 
 

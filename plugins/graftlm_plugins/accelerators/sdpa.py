@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from functools import partial
 
 from graftlm.api import Accelerator, hookimpl
 
-if TYPE_CHECKING:
-    from graftlm.api import Situation
-
-
-def supports(situation: Situation) -> Sequence[str]:
-    known = situation.facts.attention_implementations
-    return () if "sdpa" in known else (f"this architecture has only {', '.join(known)} attention",)
+from .attentions import lacking
 
 
 @hookimpl
@@ -23,7 +17,7 @@ def graftlm_accelerators() -> Iterable[Accelerator]:
         summary="PyTorch's scaled dot product attention",
         claims=("attention",),
         attention="sdpa",
-        supports=supports,
+        supports=partial(lacking, "sdpa"),
         rank=20,
     )
     yield Accelerator(

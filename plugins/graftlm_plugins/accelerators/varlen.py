@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from functools import partial
 
 from graftlm.api import Accelerator, hookimpl
 
-if TYPE_CHECKING:
-    from graftlm.api import Situation
-
-
-def supports(situation: Situation) -> Sequence[str]:
-    facts = situation.facts
-    if "sdpa" not in facts.attention_implementations:
-        return (f"this architecture has only {', '.join(facts.attention_implementations)} attention",)
-    if "sdpa" not in facts.packing:
-        return ("packed samples would see each other in this architecture: say --accelerator sdpa",)
-    return ()
+from .attentions import mixing
 
 
 @hookimpl
@@ -29,7 +19,7 @@ def graftlm_accelerators() -> Iterable[Accelerator]:
         attention="sdpa",
         packs=True,
         patches={"adapter": "graftlm_plugins.accelerators.worker.varlen_attention:VarlenAttention"},
-        supports=supports,
+        supports=partial(mixing, "sdpa"),
         rank=80,
         gain="no padding",
     )

@@ -86,6 +86,7 @@ class VarlenAttention:
         """None for a packed row: its borders say what a mask would."""
         return None if self._packed else self._mask(*arguments, **given)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the borders of every row would be compiled anew
     def attend(
         self,
         module: Any,
