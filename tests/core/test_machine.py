@@ -63,8 +63,8 @@ def rates(**fast: float) -> object:
         ("fp32", {"highest2": 1.0, "highest1": 1.1}, (2, "highest")),  # no clear gain: as torch has it
         ("fp32", {"highest2": 0.1, "highest1": 1.0}, (1, "highest")),  # a busy neighbour
         ("fp32", {"medium2": 3.0, "highest2": 2.0}, (2, "medium")),
-        ("bf16", {"medium2": 3.0, "highest2": 2.0, "bf162": 5.0}, (2, "highest")),  # of no use to bf16
-        ("bf16", {"bf161": 5.0, "bf162": 1.0}, (1, "highest")),
+        ("bf16", {"medium2": 3.0, "highest2": 2.0, "bf162": 5.0}, (2, "medium")),  # attention multiplies in fp32
+        ("bf16", {"bf161": 5.0, "bf162": 1.0, "medium2": 9.0}, (1, "highest")),
     ],
 )
 def test_what_is_clearly_faster_is_taken(

@@ -92,13 +92,19 @@ def measure(inner: int, outer: int, dtype: str) -> Machine:
     operations = 2 * TOKENS * inner * outer
     rates = {key: operations / statistics.median(taken[1:]) for key, taken in times.items()}
     mine = "bf16" if dtype == "bf16" else "fp32"
-    usual = Way(before.threads, before.matmul)
-    best = max(ways[mine], key=lambda way: rates[mine, way])
-    chosen = best if rates[mine, best] > CLEARLY * rates[mine, usual] else usual
+
+    def chosen(d: str, among: list[Way], usual: Way) -> Way:
+        best = max(among, key=lambda way: rates[d, way])
+        return best if rates[d, best] > CLEARLY * rates[d, usual] else usual
+
+    threads_taken = chosen(mine, ways[mine], before).threads
+    # in bf16 too there are fp32 products: those of attention
+    same = [way for way in ways["fp32"] if way.threads == threads_taken]
+    taken_way = chosen("fp32", same, Way(threads_taken, before.matmul))
     fastest = {d: max(rates[d, way] for way in each) for d, each in ways.items()}
     return Machine(
-        threads=chosen.threads,
-        matmul=chosen.matmul,
+        threads=threads_taken,
+        matmul=taken_way.matmul,
         rates={f"{d}, {way.threads} threads, {way.matmul}": round(rate) for (d, way), rate in rates.items()},
         best=max(fastest, key=lambda d: fastest[d]),
         gain=round(fastest[mine] / max(rate for d, rate in fastest.items() if d != mine), 3),
