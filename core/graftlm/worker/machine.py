@@ -20,8 +20,8 @@ from graftlm.contracts.outcome import Machine
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json, to_json
 
-WORTH = 1e12
-"""Operations of a run from which on measuring is worth its half second: some ten seconds of work."""
+WORTH = 5e11
+"""Operations of a run from which on measuring is worth its half second: some five seconds of work."""
 SECONDS = 0.5
 TOKENS = 1024
 CLEARLY = 1.15
