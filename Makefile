@@ -16,7 +16,7 @@ GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
 SMALL := hatchling editables pytest hypothesis nvidia-ml-py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-store test-environments test-gpu lint format bench bench-cpu bench-gpu parity judgement wheels wheels-environments clean
+.PHONY: help demo test test-all test-store test-environments test-gpu lint format bench bench-cpu bench-engine bench-gpu parity judgement wheels wheels-environments clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -82,6 +82,14 @@ bench-cpu: $(INSTALLED) ## The suites of a CPU: every backend, checked and measu
 	for name in cpu cpu-sweep; do $(BENCH) $(BIN)/graftlm bench run --config benchmarks/$$name.yaml \
 		--out .bench/$$name --stop-after $(BENCH_MINUTES) || exit 1; done
 	$(BIN)/python benchmarks/publish.py .bench/cpu .bench/cpu-sweep
+
+bench-engine: $(INSTALLED) ## graftlm's engine on a CPU against every peer at its best and as it comes (three quarters of an hour, quiet machine)
+	$(call bench-plugins,$(BIN)/python)
+	for name in trl unsloth llamafactory; do $(BENCH) $(BIN)/graftlm envs create $$name || exit 1; done
+	$(BIN)/python benchmarks/engine/model.py .bench/engine-model 2> /dev/null
+	$(BENCH) $(BIN)/graftlm bench run --config benchmarks/engine.yaml --out .bench/engine --stop-after $(BENCH_MINUTES)
+	$(BIN)/python benchmarks/engine/goals.py .bench/engine
+	$(BIN)/python benchmarks/publish.py .bench/engine
 
 parity: $(INSTALLED) ## The same plan on every backend, on four models, through the gate (environments as bench-cpu makes them)
 	$(call bench-plugins,$(BIN)/python)
