@@ -32,7 +32,7 @@ from .data_plan import check_replayed, data_request, evaluations, plan_data
 from .encoding_plan import encoding_plan
 from .fit import memory_plan
 from .followed import unfollowed
-from .lengths import longest_sample
+from .lengths import longest_samples
 from .method_plan import method_plan
 from .notes import notes
 from .parent import check_base, check_same, inherited, options_of, parent_of
@@ -118,8 +118,19 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         selection.part(family, _why_family(settings), registry, _distrusted(facts, load)),
         *selection.parts(chosen, situation, environment, options, registry),
     )
-    longest = longest_sample(found.longest, template, encoding, description.folder, data_plan.key)
-    memory = memory_plan(facts, load, chosen, method, training, longest, description, memory_of(probe, device), device)
+    longest = longest_samples(found.longest, template, encoding, description.folder, data_plan.key)
+    memory = memory_plan(
+        facts,
+        load,
+        chosen,
+        method,
+        training,
+        longest,
+        data_plan.splits[0].rows,
+        description,
+        memory_of(probe, device),
+        device,
+    )
     name = _checked_name(settings, data, asked.catalogue.names())
     evaluators = tuple(evaluator.name for evaluator in chosen.evaluators)
     plan = Plan(
