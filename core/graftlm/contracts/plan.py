@@ -181,7 +181,7 @@ class MemoryPlan:
     ``trained`` is what the method adds to the weights, or keeps of them in full precision; ``activations`` are for one
     micro-batch of the longest rows, the head's logits aside. ``available`` is the device's memory. ``advice`` says
     what would make it fit, or is empty. ``tokens`` is the length, and ``samples`` the number of rows, that it is
-    reckoned for.
+    reckoned for, and ``positions`` the tokens of the largest micro-batch, its padding included.
     """
 
     weights: int
@@ -194,6 +194,7 @@ class MemoryPlan:
     available: int
     samples: int
     tokens: int
+    positions: int = 0
     advice: tuple[str, ...] = ()
 
     @property

@@ -15,11 +15,12 @@ from .selection import Selection
 
 
 def memory_plan(
+    training: TrainingPlan,
+    *,
     facts: FamilyFacts,
     load: LoadPlan,
     chosen: Selection,
     method: MethodPlan,
-    training: TrainingPlan,
     longest: Sequence[int],
     rows: int,
     description: ModelDescription,

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ from .precision import device_of, dtype_of, memory_of
 from .prompting import ChosenTemplate, choose_template
 from .rope import context, rope_plan
 from .settings import Settings, settle
-from .training_plan import training_plan
+from .sizing import sized
+from .training_plan import micro_batches, training_plan
 
 STDIN = "-"
 
@@ -119,18 +121,12 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         *selection.parts(chosen, situation, environment, options, registry),
     )
     longest = longest_samples(found.longest, template, encoding, description.folder, data_plan.key)
-    memory = memory_plan(
-        facts,
-        load,
-        chosen,
-        method,
-        training,
-        longest,
-        data_plan.splits[0].rows,
-        description,
-        memory_of(probe, device),
-        device,
-    )
+    reckon = partial(
+        memory_plan, facts=facts, load=load, chosen=chosen, method=method, longest=longest, description=description,
+        rows=data_plan.splits[0].rows, available=memory_of(probe, device), device=device,
+    )  # fmt: skip
+    fitted = sized(training, micro_batches(training.batch_size), settings, reckon)
+    settings, memory = settings.with_chosen(fitted.chosen), fitted.memory
     name = _checked_name(settings, data, asked.catalogue.names())
     evaluators = tuple(evaluator.name for evaluator in chosen.evaluators)
     plan = Plan(
@@ -141,7 +137,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         model=_model_plan(model, source, family, description, facts),
         template=_template_plan(prompting, description),
         encoding=encoding,
-        training=training,
+        training=fitted.training,
         method=method,
         load=load,
         parts=parts,
@@ -156,6 +152,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         scored_by=fingerprints.evaluators_digest(chosen.evaluators, options.get("evaluator", {})),
         memory=memory,
         notes=(
+            *fitted.notes,
             *notes(settings, data_plan, facts, load, chosen, method, memory, parent, template),
             *chosen.backend.notes(situation),
         ),

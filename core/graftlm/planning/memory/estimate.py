@@ -109,4 +109,5 @@ def reckoned(cell: Cell, available: int) -> MemoryPlan:
         available=available,
         samples=cell.samples,
         tokens=cell.tokens,
+        positions=cell.positions,
     )
