@@ -19,6 +19,7 @@ def plan_table(plan: Plan) -> str:
     """Data, model, parts with their verdicts, and the numbers."""
     training, method = plan.training, plan.method
     weights = "pre-trained" if plan.model.weights == "files" else "random weights"
+    step = training.step_size + " samples" * bool(training.batch_size)
     packed = ", in one row without padding" if training.packing else ""
     splits = ", ".join(_split(plan, split) for split in plan.data.splits)
     scored = (
@@ -33,7 +34,7 @@ def plan_table(plan: Plan) -> str:
         *([("rope", str(plan.load.rope))] if plan.load.rope else []),
         *([("environment", _environment(plan))] if plan.environment else []),
         ("tuned", tuned(method)),
-        ("steps", f"{training.steps} of {training.batch_size} samples ({_micro_batch(plan)} a forward pass{packed})"),
+        ("steps", f"{training.steps} of {step} ({_micro_batch(plan)} a forward pass{packed})"),
         ("epochs", f"{training.epochs:g}"),
         (
             "learning rate",

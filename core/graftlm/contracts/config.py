@@ -151,6 +151,12 @@ class RunConfig:
     epochs: float | None = _setting("Passes over the training data", default=3.0, above=0, maximum=1_000_000)
     max_steps: int | None = _setting("Optimizer steps, instead of epochs", minimum=1, maximum=MOST)
     batch_size: int | None = _setting("Samples an optimizer step", default=16, minimum=1, maximum=MOST)
+    tokens_per_step: int | None = _setting(
+        "Tokens an optimizer step, instead of samples: as many samples as come nearest (planning encodes the rows)",
+        minimum=1,
+        maximum=MOST,
+        by_backend=True,
+    )
     micro_batch: int | str | None = _setting(
         "Samples a forward pass (a divisor of the batch size; fewer by itself where the default would not fit into "
         "memory; auto: as many as fit)",
@@ -217,7 +223,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(
 ``words`` may stand in place of a number."""
 
 EXCLUSIVE = (
-    ("epochs", "max_steps"), ("val_split", "val_data"), ("test_split", "test_data"),
+    ("epochs", "max_steps"), ("batch_size", "tokens_per_step"), ("val_split", "val_data"), ("test_split", "test_data"),
     ("val_split", "split_rule"), ("test_split", "split_rule"),
 )  # fmt: skip
 """Pairs of settings that say the same thing in two ways."""

@@ -51,7 +51,8 @@ class _Search:
         self._auto = settings["micro_batch"] == AUTO
         self._fixed = settings.asked("micro_batch") and not self._auto
         usual = training.micro_batch
-        self._sizes = [usual] if self._fixed else [n for n in sizes if self._auto or n <= usual]
+        open_to = sizes if self._auto else [usual, *(n for n in sizes if n < usual)]
+        self._sizes = [usual] if self._fixed else open_to
         self._why = ""
 
     def result(self) -> Sized:
