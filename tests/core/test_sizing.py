@@ -127,3 +127,16 @@ def test_other_words_are_refused(home: Path, alpaca: Path) -> None:
 @pytest.mark.parametrize("batch", [1, 2, 12, 16, 97])
 def test_micro_batches_are_the_divisors(batch: int) -> None:
     assert micro_batches(batch) == [n for n in range(batch, 0, -1) if batch % n == 0]
+
+
+def test_a_run_does_what_was_chosen(home: Path, rows: Path, monkeypatch: pytest.MonkeyPatch, planned: Planned) -> None:
+    asked = {"model": "tiny-qwen", "dtype": "fp32", "retention": False, "test_split": 0.0, "max_steps": 1,
+             "overlong": "truncate-right"}  # fmt: skip
+    least = planned(1 << 50, micro_batch=1, gradient_checkpointing=True, **asked).memory
+    assert least is not None
+    monkeypatch.setattr(resolve, "memory_of", lambda probe, device: least.total)
+    outcome = graftlm.train(data=str(rows), accelerator="sdpa", device="cpu", **asked)
+    assert outcome.effective.gradient_checkpointing
+    assert outcome.effective.micro_batch == 1
+    assert outcome.memory is not None
+    assert outcome.memory.training <= least.total
