@@ -301,6 +301,7 @@ def test_flags_yaml_and_python_give_one_plan(planned: Planned, alpaca: Path, yam
         {"max_steps": 5},
         {"epochs": 1.0},
         {"batch_size": 8},
+        {"tokens_per_step": 500},
         {"micro_batch": 4},
         {"max_length": 256},
         {"schedule": "linear"},

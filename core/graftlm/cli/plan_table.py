@@ -19,6 +19,7 @@ def plan_table(plan: Plan) -> str:
     """Data, model, parts with their verdicts, and the numbers."""
     training, method = plan.training, plan.method
     weights = "pre-trained" if plan.model.weights == "files" else "random weights"
+    step = training.step_size + " samples" * bool(training.batch_size)
     packed = ", in one row without padding" if training.packing else ""
     splits = ", ".join(_split(plan, split) for split in plan.data.splits)
     scored = (
@@ -33,7 +34,7 @@ def plan_table(plan: Plan) -> str:
         *([("rope", str(plan.load.rope))] if plan.load.rope else []),
         *([("environment", _environment(plan))] if plan.environment else []),
         ("tuned", tuned(method)),
-        ("steps", f"{training.steps} of {training.batch_size} samples ({training.micro_batch} a forward pass{packed})"),
+        ("steps", f"{training.steps} of {step} ({_micro_batch(plan)} a forward pass{packed})"),
         ("epochs", f"{training.epochs:g}"),
         (
             "learning rate",
@@ -109,8 +110,14 @@ def precision(load: LoadPlan) -> str:
     return f"{load.quantization} weights{in_brackets}, computed in {load.dtype if computed == AUTO else computed}"
 
 
+def _micro_batch(plan: Plan) -> str:
+    auto = AUTO in (plan.origins["micro_batch"], plan.settings["micro_batch"])
+    return f"{plan.training.micro_batch}{' (auto)' if auto else ''}"
+
+
 def _precision(plan: Plan) -> str:
-    checkpointing = ", activations computed twice" if plan.training.gradient_checkpointing else ""
+    auto = " (auto)" if plan.origins["gradient_checkpointing"] == AUTO else ""
+    checkpointing = f", activations computed twice{auto}" if plan.training.gradient_checkpointing else ""
     return f"{precision(plan.load)} on {plan.device}, {plan.attention} attention{checkpointing}"
 
 

@@ -60,7 +60,7 @@ def repair(
         rows = plan.data.splits[0].rows
         click.echo(
             f"{parent.reference} goes on: {rows} rows, {plan.data.replayed} of them of {skill}, {plan.training.steps} "
-            f"steps of {plan.training.batch_size}, learning rate {plan.training.learning_rate:g}"
+            f"steps of {plan.training.step_size}, learning rate {plan.training.learning_rate:g}"
         )
     with Progress(quiet=as_json) as progress:
         trained = carry_out(plan, registry(), progress.on_event)

@@ -54,8 +54,27 @@ def setting_option(
     if metadata["choices"]:
         shown = "|".join(metadata["choices"])
         return click.option(*flags, name, metavar=shown, help=f"{metadata['help']}.{stated}", multiple=multiple)
-    shown = metadata["metavar"] or {int: "N", float: "X", str: "NAME"}[wanted]
+    shown = metadata["metavar"] or "|".join([{int: "N", float: "X", str: "NAME"}[wanted], *metadata["words"]])
+    if metadata["words"]:
+        wanted = NumberOr(metadata["words"])
     return click.option(*flags, name, type=wanted, metavar=shown, help=text, multiple=multiple)
+
+
+class NumberOr(click.ParamType):  # type: ignore[type-arg]
+    """A whole number, or one of some words."""
+
+    name = "number"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value in self._words:
+            return str(value)
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor {' or '.join(self._words)}.", param, ctx)
 
 
 def repeatable_options(without: Sequence[str]) -> Callable[[F], F]:

@@ -32,7 +32,7 @@ def train(
         training = plan.training
         click.echo(
             f"{plan.name}: {plan.method.name} on {plan.model.name} with {plan.part('backend').name}, "
-            f"{plan.data.splits[0].rows} rows, {training.steps} steps of {training.batch_size}, "
+            f"{plan.data.splits[0].rows} rows, {training.steps} steps of {training.step_size}, "
             f"learning rate {training.learning_rate:g}, {precision(plan.load)} on {plan.device}"
         )
     with Progress(quiet=as_json) as progress:

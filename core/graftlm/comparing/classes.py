@@ -67,5 +67,5 @@ def _description(plan: Plan, settings: Mapping[str, object]) -> str:
     rows = f"{plan.data.splits[0].rows:,} rows of {word('data', settings.get('data'))}"
     return (
         f"{method.name}{rank} on {plan.model.name} in {weights}, {rows}, "
-        f"{plan.training.steps} steps of {plan.training.batch_size}"
+        f"{plan.training.steps} steps of {plan.training.step_size}"
     )

@@ -31,5 +31,5 @@ def _operations(plan: Plan) -> float:
     """Of a whole run over samples of half the longest length."""
     shape, memory = plan.model.facts.shape, plan.memory
     parameters = shape.active if shape else 1_000_000_000
-    tokens = (memory.tokens if memory else plan.encoding.max_length) / 2
-    return 4.0 * parameters * tokens * plan.training.batch_size * plan.training.steps
+    tokens = (memory.tokens if memory else plan.encoding.max_length) / 2 * plan.training.batch_size
+    return 4.0 * parameters * (tokens or plan.training.tokens_per_step) * plan.training.steps

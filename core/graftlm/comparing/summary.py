@@ -204,7 +204,7 @@ def _ran(run: RunResult) -> Mapping[str, str]:
         "loss": ran.loss,
         "adapted": f"{ran.adapted_layers} of {ran.linear_layers} linear layers, "
         f"{ran.trainable_parameters:,} of {ran.total_parameters:,} parameters",
-        "micro-batch": f"{ran.micro_batch} of {ran.batch_size}",
+        "micro-batch": f"{ran.micro_batch} of {run.plan.training.step_size}",
         "environment": f"{run.plan.environment} {run.plan.lock}".strip(),
         "accelerated": ", ".join(ran.accelerated),
         "code of others": others,

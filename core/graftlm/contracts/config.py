@@ -26,6 +26,7 @@ def _setting(
     metavar: str = "",
     plugin: str = "",
     by_backend: bool = False,
+    words: tuple[str, ...] = (),
 ) -> Any:
     metadata = {
         "help": help,
@@ -38,6 +39,7 @@ def _setting(
         "metavar": metavar,
         "plugin": plugin,
         "by_backend": by_backend,
+        "words": words,
     }
     return field(default=None, metadata=metadata)
 
@@ -149,8 +151,19 @@ class RunConfig:
     epochs: float | None = _setting("Passes over the training data", default=3.0, above=0, maximum=1_000_000)
     max_steps: int | None = _setting("Optimizer steps, instead of epochs", minimum=1, maximum=MOST)
     batch_size: int | None = _setting("Samples an optimizer step", default=16, minimum=1, maximum=MOST)
-    micro_batch: int | None = _setting(
-        "Samples a forward pass (a divisor of the batch size)", default=8, minimum=1, maximum=MOST
+    tokens_per_step: int | None = _setting(
+        "Tokens an optimizer step, instead of samples: as many samples as come nearest (planning encodes the rows)",
+        minimum=1,
+        maximum=MOST,
+        by_backend=True,
+    )
+    micro_batch: int | str | None = _setting(
+        "Samples a forward pass (a divisor of the batch size; fewer by itself where the default would not fit into "
+        "memory; auto: as many as fit)",
+        default=8,
+        minimum=1,
+        maximum=MOST,
+        words=(AUTO,),
     )
     learning_rate: float | None = _setting("Peak learning rate", default=2e-4, above=0, maximum=1)
     schedule: str | None = _setting(
@@ -160,7 +173,9 @@ class RunConfig:
     weight_decay: float | None = _setting("AdamW's weight decay", default=0.0, minimum=0, maximum=1)
     max_grad_norm: float | None = _setting("Gradient norm to clip at", default=1.0, above=0)
     gradient_checkpointing: bool | None = _setting(
-        "Compute activations twice instead of keeping them: less memory, about a third more time", default=False
+        "Compute activations twice instead of keeping them: less memory, about a third more time (on by itself where "
+        "one sample would not fit into memory without)",
+        default=False,
     )
     seed: int | None = _setting("Seed of order and initial weights", default=0, minimum=0, maximum=2**31 - 1)
     eval_every: int | None = _setting("Steps between validations (default: ten in a run)", minimum=1, maximum=MOST)
@@ -204,10 +219,11 @@ class RunConfig:
 
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(RunConfig) if f.name != "options"}
-"""Help, default, range and group of each setting, by name. ``by_backend``: only a backend that says so follows it."""
+"""Help, default, range and group of each setting, by name. ``by_backend``: only a backend that says so follows it;
+``words`` may stand in place of a number."""
 
 EXCLUSIVE = (
-    ("epochs", "max_steps"), ("val_split", "val_data"), ("test_split", "test_data"),
+    ("epochs", "max_steps"), ("batch_size", "tokens_per_step"), ("val_split", "val_data"), ("test_split", "test_data"),
     ("val_split", "split_rule"), ("test_split", "split_rule"),
 )  # fmt: skip
 """Pairs of settings that say the same thing in two ways."""

@@ -85,7 +85,7 @@ class Effective:
     the loaded model and its positions. ``patched`` counts the modules whose code is another package's than their
     class says. ``given`` is what the model was given in the first step: the planned samples, or other ids; or it could
     not be seen. ``accelerated`` holds what each accelerator did, by its name. ``machine`` is what was
-    measured of the machine, where the run was worth it.
+    measured of the machine, where the run was worth it. ``batch_size`` is 0 where steps were cut by tokens.
     """
 
     device: str

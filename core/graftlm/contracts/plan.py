@@ -114,7 +114,8 @@ class EncodingPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
     """The numbers of the optimisation. ``steps`` counts optimizer steps; ``warmup_steps`` are the first of them.
-    ``packing``: the samples of a micro-batch lie in one row, without padding.
+    ``packing``: the samples of a micro-batch lie in one row, without padding. ``batch_size`` is 0 where a step has so
+    many samples that their tokens come nearest to ``tokens_per_step``; its last micro-batch may then be smaller.
     """
 
     epochs: float
@@ -130,6 +131,12 @@ class TrainingPlan:
     eval_every: int
     gradient_checkpointing: bool = False
     packing: bool = False
+    tokens_per_step: int = 0
+
+    @property
+    def step_size(self) -> str:
+        """What an optimizer step takes, in words: ``16``, or ``about 4,096 tokens``."""
+        return str(self.batch_size) if self.batch_size else f"about {self.tokens_per_step:,} tokens"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +188,7 @@ class MemoryPlan:
     ``trained`` is what the method adds to the weights, or keeps of them in full precision; ``activations`` are for one
     micro-batch of the longest rows, the head's logits aside. ``available`` is the device's memory. ``advice`` says
     what would make it fit, or is empty. ``tokens`` is the length, and ``samples`` the number of rows, that it is
-    reckoned for.
+    reckoned for, and ``positions`` the tokens of the largest micro-batch, its padding included.
     """
 
     weights: int
@@ -194,6 +201,7 @@ class MemoryPlan:
     available: int
     samples: int
     tokens: int
+    positions: int = 0
     advice: tuple[str, ...] = ()
 
     @property

@@ -130,6 +130,8 @@ class Accelerator(Spec):
     changed; ``process_wide`` says that it cannot. ``attention`` is the implementation to ask transformers for.
     ``packs``: the samples of a micro-batch lie in one row, without padding. ``loss`` is the target of a factory that
     takes a ``PatchContext``, after the last patch, and gives the ``LossFunction`` to take in place of the plain one.
+    ``logits`` are, by device, the most bytes of logits in fp32 that it holds at once, where it does not hold those of
+    every position: the plan's memory is reckoned by them, and by ``packs``.
 
     ``rank`` is its place where ``--accelerator auto`` chooses: the highest first, 0 never. ``gain`` says in a few words
     what it saves.
@@ -141,6 +143,7 @@ class Accelerator(Spec):
     attention: str = ""
     packs: bool = False
     loss: str = ""
+    logits: Mapping[str, int] = field(default_factory=dict)
     process_wide: bool = False
     rank: int = 0
     gain: str = ""

@@ -8,7 +8,8 @@ from graftlm.contracts.conversation import Conversation
 
 from .rows import write_row
 
-KEPT = 8
+KEPT = 32
+"""Rows: bytes are no tokens, so that several times as many are kept as a packed row has, as a rule."""
 LONGEST_KEPT = 200_000
 """Bytes: a longer row has more tokens than any sample may."""
 

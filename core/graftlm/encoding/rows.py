@@ -48,6 +48,11 @@ class EncodedRows:
     def length(self, index: int) -> int:
         return int(self.offsets[index + 1] - self.offsets[index])
 
+    def lengths(self) -> list[int]:
+        """Of all samples."""
+        found: list[int] = np.diff(self.offsets).tolist()
+        return found
+
     def trained(self, index: int) -> int:
         """Trained tokens that a causal model predicts: the first token of a sample has nothing before it."""
         return int((self.row(index)[1][1:] != IGNORED).sum())

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from graftlm.contracts.config import RunConfig
+from graftlm.contracts.config import SETTINGS, RunConfig
 from graftlm.contracts.errors import UsageError
 from graftlm_registry.suggestions import unknown
 
@@ -66,6 +66,9 @@ def typed(what: str, name: str, value: Any, kind: Any) -> Any:
     wanted = next(t for t in typing.get_args(kind) if t is not types.NoneType)
     if wanted is str and isinstance(value, list):
         return ("," if name == "target_modules" else "+").join(map(str, value))
+    words = SETTINGS[name]["words"]
+    if isinstance(value, str) and value in words:
+        return value
     if isinstance(value, str) and wanted is float:
         try:  # YAML 1.1 reads 2e-4 as text
             return float(value)
@@ -74,7 +77,7 @@ def typed(what: str, name: str, value: Any, kind: Any) -> Any:
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise UsageError(f"{what} is {value!r}, and must be {_NAMES[wanted]}")
+        raise UsageError(f"{what} is {value!r}, and must be {' or '.join([_NAMES[wanted], *words])}")
     return value
 
 

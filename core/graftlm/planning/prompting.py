@@ -18,12 +18,13 @@ from graftlm.chat_templates.own import OwnTemplate
 from graftlm.contracts.config import AUTO
 from graftlm.contracts.errors import ModelError
 from graftlm.contracts.model import ModelDescription
-from graftlm.contracts.serial import to_json
+from graftlm.contracts.plan import TemplatePlan
+from graftlm.contracts.serial import digest, to_json
 from graftlm.contracts.specs import ModelFamily, PromptTemplate
 from graftlm_registry.home import home, keep
 from graftlm_registry.plugins import Registry
 
-from .fingerprints import template_hash
+from .fingerprints import small_files, strangers_code, template_hash
 from .kept import kept_value
 from .tokens import missing_tokens
 
@@ -76,6 +77,20 @@ def choose_template(
     if found.compared and not found.mismatches:
         return replace(first, own="alike")
     return replace(first, own="other") if allow_mismatch else _against(first, _mismatch(found, texts))
+
+
+def template_plan(prompting: ChosenTemplate, description: ModelDescription) -> TemplatePlan:
+    """As a plan has it."""
+    template = prompting.template
+    return TemplatePlan(
+        name=template.name,
+        hash=prompting.hash,
+        made_of=digest([small_files(description.folder), strangers_code(template)]),
+        end_token=template.end_token,
+        stop_tokens=template.stop_tokens,
+        own=prompting.own,
+        today=prompting.today,
+    )
 
 
 def _chosen(

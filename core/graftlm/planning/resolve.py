@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from graftlm.contracts.config import AUTO, RunConfig
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.model import FamilyFacts, ModelDescription
-from graftlm.contracts.plan import ModelPlan, Plan, TemplatePlan
+from graftlm.contracts.plan import ModelPlan, Plan
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import digest, to_builtins
 from graftlm.contracts.situation import Situation
@@ -29,18 +30,20 @@ from graftlm_registry.plugins import Registry
 from . import base_model, fingerprints, selection
 from .acceleration import automatic
 from .data_plan import check_replayed, data_request, evaluations, plan_data
+from .encoded_rows import sample_lengths
 from .encoding_plan import encoding_plan
 from .fit import memory_plan
 from .followed import unfollowed
-from .lengths import longest_sample
+from .lengths import longest_samples
 from .method_plan import method_plan
 from .notes import notes
 from .parent import check_base, check_same, inherited, options_of, parent_of
 from .plugin_options import plugin_options
 from .precision import device_of, dtype_of, memory_of
-from .prompting import ChosenTemplate, choose_template
+from .prompting import choose_template, template_plan
 from .rope import context, rope_plan
 from .settings import Settings, settle
+from .sizing import sized
 from .training_plan import training_plan
 
 STDIN = "-"
@@ -106,8 +109,11 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         linear_classes=facts.linear_classes if chosen.quantization.exact_linear else (),
     )
     positions = load.rope.context if load.rope else context(facts, description)
-    training = training_plan(settings, data_plan.splits[0].rows, packing=any(a.packs for a in chosen.accelerators))
     encoding = encoding_plan(settings, template, bool(found.thoughts), description.name, positions)
+    rendering = template_plan(prompting, description)
+    lengths = sample_lengths(data_plan, settings, rendering, encoding, description.folder, registry)
+    packing = any(a.packs for a in chosen.accelerators)
+    training, sizes = training_plan(settings, data_plan.splits[0].rows, packing=packing, lengths=lengths)
     method = method_plan(chosen.method, settings, facts, options.get("method", {}), parent)
     if parent is not None:
         check_same(parent, settings, method, load.rope)
@@ -118,8 +124,13 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         selection.part(family, _why_family(settings), registry, _distrusted(facts, load)),
         *selection.parts(chosen, situation, environment, options, registry),
     )
-    longest = longest_sample(found.longest, template, encoding, description.folder, data_plan.key)
-    memory = memory_plan(facts, load, chosen, method, training, longest, description, memory_of(probe, device), device)
+    longest = longest_samples(found.longest, template, encoding, description.folder, data_plan.key)
+    reckon = partial(
+        memory_plan, facts=facts, load=load, chosen=chosen, method=method, longest=longest, description=description,
+        rows=data_plan.splits[0].rows, most=sizes[0], available=memory_of(probe, device), device=device,
+    )  # fmt: skip
+    fitted = sized(training, sizes, settings, reckon)
+    settings, memory = settings.with_chosen(fitted.chosen), fitted.memory
     name = _checked_name(settings, data, asked.catalogue.names())
     evaluators = tuple(evaluator.name for evaluator in chosen.evaluators)
     plan = Plan(
@@ -128,9 +139,9 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         name=name,
         data=data_plan,
         model=_model_plan(model, source, family, description, facts),
-        template=_template_plan(prompting, description),
+        template=rendering,
         encoding=encoding,
-        training=training,
+        training=fitted.training,
         method=method,
         load=load,
         parts=parts,
@@ -145,6 +156,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         scored_by=fingerprints.evaluators_digest(chosen.evaluators, options.get("evaluator", {})),
         memory=memory,
         notes=(
+            *fitted.notes,
             *notes(settings, data_plan, facts, load, chosen, method, memory, parent, template),
             *chosen.backend.notes(situation),
         ),
@@ -162,7 +174,7 @@ def _options(chosen: selection.Selection, said: Mapping[str, Mapping[str, Any]])
 
 def _checked(plan: Plan, backend: Backend, settings: Settings) -> Plan:
     """The plan with what its backend, or this environment, which has to prove its work, has against the whole of it."""
-    against = (*unfollowed(settings, backend), *(backend.check(plan) if backend.check else ()))
+    against = tuple(unfollowed(settings, backend)) or tuple(backend.check(plan) if backend.check else ())
     if plan.environment and plan.device not in ask_probe().device_types:
         against += (
             f"environment '{plan.environment}' has a {plan.device} device, and the torch of this one, which proves and "
@@ -234,19 +246,6 @@ def _model_plan(
         weights=description.weights,
         digest=fingerprints.model_digest(description),
         facts=facts,
-    )
-
-
-def _template_plan(prompting: ChosenTemplate, description: ModelDescription) -> TemplatePlan:
-    template = prompting.template
-    return TemplatePlan(
-        name=template.name,
-        hash=prompting.hash,
-        made_of=digest([fingerprints.small_files(description.folder), fingerprints.strangers_code(template)]),
-        end_token=template.end_token,
-        stop_tokens=template.stop_tokens,
-        own=prompting.own,
-        today=prompting.today,
     )
 
 

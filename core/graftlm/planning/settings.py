@@ -18,8 +18,8 @@ def flag(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Resolved settings by name, and where each is from: ``asked``, ``default``, or who suggested it
-    (``model``, ``method``, ``parent``)."""
+    """Resolved settings by name, and where each is from: ``asked``, ``default``, who suggested it
+    (``model``, ``method``, ``parent``), or ``auto``, where it was chosen for this run."""
 
     values: Mapping[str, Any]
     origins: Mapping[str, str]
@@ -37,6 +37,10 @@ class Settings:
     def with_default(self, name: str, value: Any) -> Settings:
         """The same, with another default than usual."""
         return Settings({**self.values, name: value}, {**self.origins, name: "default"})
+
+    def with_chosen(self, found: Mapping[str, Any]) -> Settings:
+        """The same, with what nobody gave and was found out."""
+        return Settings({**self.values, **found}, {**self.origins, **dict.fromkeys(found, "auto")})
 
 
 def settle(config: RunConfig, suggestions: Mapping[str, Mapping[str, Any]]) -> Settings:
@@ -70,6 +74,8 @@ def check(config: RunConfig) -> None:
 
 
 def _in_range(what: str, value: Any, limits: Mapping[str, Any]) -> None:
+    if isinstance(value, str) and value in limits.get("words", ()):
+        return
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{what} is {value}, and must be a finite number")
     if limits.get("choices") and value not in limits["choices"]:

@@ -19,7 +19,7 @@ from graftlm_registry.plugins import Registry
 KEPT = (
     "data", "val_data", "test_data", "val_split", "test_split", "split_rule", "split", "format", "columns",
     "capability", "data_size", "max_length", "overlong", "train_on", "evaluator", "retention_suite",
-    "trust_remote_code", "micro_batch", "batch_size",
+    "trust_remote_code", "micro_batch", "batch_size", "tokens_per_step",
 )  # fmt: skip
 """Settings of the first round that the second has again."""
 

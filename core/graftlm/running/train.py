@@ -148,7 +148,8 @@ def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         "schedule": plan.training.schedule,
         "steps": plan.training.steps,
         "epochs": plan.training.epochs,
-        "batch_size": plan.training.batch_size,
+        "batch_size": plan.training.batch_size or None,
+        "tokens_per_step": plan.training.tokens_per_step or None,
         "seed": plan.training.seed,
         "encoding": to_builtins(plan.encoding),
     }

@@ -22,7 +22,8 @@ SPLITS = ("train", "validation", "test")
 SETTINGS = (
     ("rank", "rank"), ("alpha", "alpha"), ("dropout", "dropout"), ("target modules", "target_modules"),
     ("learning rate", "learning_rate"), ("schedule", "schedule"), ("steps", "steps"), ("epochs", "epochs"),
-    ("samples a step", "batch_size"), ("seed", "seed"), ("longest sample in tokens", "max_length"),
+    ("samples a step", "batch_size"), ("tokens a step", "tokens_per_step"), ("seed", "seed"),
+    ("longest sample in tokens", "max_length"),
     ("trained on", "train_on"), ("combination", "combination"), ("weights", "weights"), ("density", "density"),
     ("options", "options"),
 )  # fmt: skip

@@ -28,7 +28,7 @@ RUN = re.compile(r"[0-9A-Za-z-]{0,64}")
 NEEDED = ("options", "target_modules", "encoding")
 """Of the hyperparameters: what later runs go on from."""
 NUMBERS = (
-    "rank", "alpha", "dropout", "learning_rate", "steps", "epochs", "batch_size", "seed", "density",
+    "rank", "alpha", "dropout", "learning_rate", "steps", "epochs", "batch_size", "tokens_per_step", "seed", "density",
 )  # fmt: skip
 
 

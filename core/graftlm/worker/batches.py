@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, count, islice
+from itertools import islice
 from pathlib import Path
 from typing import overload
 
@@ -13,17 +13,17 @@ import torch
 
 from graftlm.contracts.plan import Plan, TrainingPlan
 from graftlm.contracts.services import Batch, Step
+from graftlm.encoding.order import steps
 from graftlm.encoding.rows import EncodedRows, load_rows
 from graftlm.encoding.tokenizing import IGNORED
 
 Collate = Callable[[EncodedRows, Sequence[int]], Batch]
 
 
-def draw_order(rows: int, training: TrainingPlan) -> list[list[int]]:
-    """Samples of each optimizer step: one shuffled pass over the data after the other, cut into full batches."""
-    passes = (np.random.default_rng([training.seed, i]).permutation(rows).tolist() for i in count())
-    samples: Iterator[int] = chain.from_iterable(passes)
-    return [list(islice(samples, training.batch_size)) for _ in range(training.steps)]
+def draw_order(lengths: Sequence[int], training: TrainingPlan) -> list[list[int]]:
+    """Samples of each optimizer step, by the rule that the plan counted them with."""
+    found = steps(lengths, seed=training.seed, batch_size=training.batch_size, tokens_per_step=training.tokens_per_step)
+    return list(islice(found, training.steps))
 
 
 def known_order(plan: Plan, encoded: Path) -> list[list[int]]:
@@ -36,7 +36,7 @@ def known_order(plan: Plan, encoded: Path) -> list[list[int]]:
         order: list[list[int]] = json.loads(path.read_text(encoding="utf-8"))
         return order
     rows = load_rows(encoded / "train.safetensors")
-    order = [sorted(step, key=rows.length, reverse=True) for step in draw_order(len(rows), plan.training)]
+    order = [sorted(step, key=rows.length, reverse=True) for step in draw_order(rows.lengths(), plan.training)]
     path.write_text(json.dumps(order), encoding="utf-8")
     return order
 

@@ -21,7 +21,11 @@ MOST_TARGETS = 12
 """Names of modules that are shown; an imported adapter may name every one of them."""
 LONGEST_NOTE = 300
 """Characters of a note that are shown."""
-TRAINING = "{steps} steps of {batch_size} ({epochs:g} epochs), seed {seed}"
+TRAINING = {
+    "batch_size": "{steps} steps of {batch_size} ({epochs:g} epochs), seed {seed}",
+    "tokens_per_step": "{steps} steps of about {tokens_per_step:,} tokens ({epochs:g} epochs), seed {seed}",
+}
+"""By what a step is counted in."""
 OWN = " by graftlm_plugins.accelerators."
 RATE = "{learning_rate:g}, {schedule}"
 SPLITS = ("train", "validation", "test")
@@ -89,7 +93,7 @@ def _origin(record: AdapterRecord) -> list[tuple[str, str]]:
         *([("goes on from", ", ".join(record.parents))] if record.parents else []),
         ("data", ", ".join(f"{record.split_rows[s]} {s}" for s in SPLITS if s in record.split_rows) + " rows"),
         ("data digest", record.data_digest[:16]),
-        *([("training", TRAINING.format(**h))] if said >= {"steps", "batch_size", "epochs", "seed"} else []),
+        *(("training", form.format(**h)) for by, form in TRAINING.items() if said >= {"steps", by, "epochs", "seed"}),
         *([("learning rate", RATE.format(**h))] if said >= {"learning_rate", "schedule"} else []),
         *([("loss", loss)] if loss else []),
     ]

@@ -3,7 +3,8 @@
 - A norm keeps its input, in fp32 whatever the precision (RMS norms compute in it).
 - A frozen linear layer keeps nothing of its input, an adapted one keeps it for ``lora_A`` or its own weights. In fp32
   layers that read the same tensor share it; under autocast each has a cast copy of its own.
-- Fused attention keeps its queries, keys, values and output, and a mask as numbers, which is one for each layer.
+- Fused attention keeps its queries, keys, values and output, and a mask as numbers, which is one for each layer. In a
+  packed row it takes a sample at a time: keys are repeated, outputs put together, and there is no mask.
 - A gated MLP keeps the gate before and after its activation, and what it is multiplied with.
 """
 
@@ -125,11 +126,14 @@ def _ranks(cell: Cell) -> float:
 def _attention(cell: Cell) -> float:
     shape = cell.shape
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    joined = 0
+    if cell.packed and not cell.load.attention.startswith("flash_attention"):  # a sample at a time, then put together
+        keys, joined = queries, queries
     if cell.padded:  # fused kernels take no mask with keys that queries share: they are repeated
         keys = queries
     if _unfused(cell):
         return shape.layers * (queries * (FP32 + cell.width) + 2 * keys * FP32)
-    return shape.layers * (2 * (queries + keys) * cell.width + shape.heads * FP32)
+    return shape.layers * ((2 * (queries + keys) + joined) * cell.width + shape.heads * FP32)
 
 
 MIXED = 10

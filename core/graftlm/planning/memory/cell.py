@@ -17,6 +17,9 @@ class Cell:
     """``bits`` are of a quantized weight, 0 where none is; ``trained`` counts scalars; ``targets`` are the adapted
     modules. A micro-batch is ``samples`` rows padded to ``tokens``, of which the share ``answered`` is trained;
     ``accumulates``: there are several to an optimizer step. ``stored`` is the precision of the files.
+
+    ``longest`` are the longest samples, the longest first, where those of a micro-batch lie in one row without padding;
+    empty where they are padded. ``logits`` are the bytes of logits in fp32 that are there at once, 0 for all of them.
     """
 
     facts: FamilyFacts
@@ -33,6 +36,8 @@ class Cell:
     answered: float = 1.0
     accumulates: bool = True
     stored: str = "bf16"
+    longest: tuple[int, ...] = ()
+    logits: int = 0
 
     @property
     def width(self) -> int:
@@ -40,13 +45,24 @@ class Cell:
         return WIDTHS[self.load.dtype]
 
     @property
+    def packed(self) -> bool:
+        return bool(self.longest)
+
+    @property
     def positions(self) -> int:
-        return self.samples * self.tokens
+        """Of the largest micro-batch. Rows that are not among the known ones are taken as long as the half of these:
+        they are chosen by their bytes, and the last of them may be no longer than others.
+        """
+        if not self.packed:
+            return self.samples * self.tokens
+        sure = self.longest[: (len(self.longest) + 1) // 2]
+        known = [min(length, self.tokens) for length in sure[: self.samples]]
+        return sum(known) + (self.samples - len(known)) * min(sure[-1], self.tokens)
 
     @property
     def padded(self) -> bool:
         """Samples of one micro-batch differ in length, and a mask says where each ends; a single one needs none."""
-        return self.samples > 1
+        return self.samples > 1 and not self.packed
 
     @property
     def depth(self) -> float:

@@ -13,7 +13,7 @@ from graftlm.contracts.plan import MemoryPlan
 from .activations import kept
 from .advice import advice
 from .cell import FP32, Cell
-from .logits import logits
+from .logits import logits as logits_of
 from .weights import dequantized, masters, weights, widest
 
 MOMENTS = 2
@@ -40,6 +40,8 @@ def estimate(
     answered: float = 1.0,
     accumulates: bool = True,
     stored: str = "bf16",
+    longest: Sequence[int] = (),
+    logits: int = 0,
 ) -> MemoryPlan:
     """What training takes at its peak in bytes, beside what imports take, and what would make it fit.
 
@@ -47,7 +49,9 @@ def estimate(
     quantized weight, 0 where none is quantized; ``trained`` counts scalars; ``keeps`` is ``adapter`` or ``overlay``.
     ``targets`` are the adapted modules (the family's own choice where it is None), ``answered`` the share of positions
     that are trained, ``accumulates`` whether an optimizer step has several micro-batches, ``stored`` the precision
-    that the weights' files have. Raises ``ModelError`` where the family does not tell the model's shape.
+    that the weights' files have. ``longest`` are the lengths of the longest samples, the longest first, where those of
+    a micro-batch are packed into one row, and ``logits`` the bytes of logits in fp32 that are there at once, 0 for
+    those of every position. Raises ``ModelError`` where the family does not tell the model's shape.
 
     On a CPU the figures were measured (``benchmarks/memory.py``) with memory handed back at once, as a worker asks of
     malloc. On a GPU they are carried over: what autograd keeps, the loss, gradients and moments are the same there;
@@ -70,6 +74,8 @@ def estimate(
         answered=answered,
         accumulates=accumulates,
         stored=stored,
+        longest=tuple(longest),
+        logits=logits,
     )
     plan = reckoned(cell, available)
     return plan if plan.fits else replace(plan, advice=advice(cell, available, lambda c: reckoned(c, available).total))
@@ -84,7 +90,7 @@ def _targets(facts: FamilyFacts, keeps: str, asked: Sequence[str] | None) -> tup
 def reckoned(cell: Cell, available: int) -> MemoryPlan:
     """Without advice. The total is less than the sum where not all of it is there at one moment."""
     held, at_rest = kept(cell), weights(cell)
-    head = logits(cell)
+    head = logits_of(cell)
     own, gradients, moments = masters(cell), cell.trained * FP32, MOMENTS * cell.trained * FP32
     spare = CPU_SPARE if cell.device == "cpu" else GPU_SPARE
     steady = at_rest.resting + own + moments
@@ -103,4 +109,5 @@ def reckoned(cell: Cell, available: int) -> MemoryPlan:
         available=available,
         samples=cell.samples,
         tokens=cell.tokens,
+        positions=cell.positions,
     )

@@ -18,13 +18,12 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from graftlm.api import RunError
 
+from ..supervised_logits import CHUNK
+
 if TYPE_CHECKING:
     from graftlm.api import Batch, PatchContext
 
 IGNORED = -100
-CHUNK = {"cuda": 512 << 20}
-"""Bytes of a chunk's logits in fp32, by device."""
-CPU_CHUNK = 64 << 20
 
 
 class SupervisedLoss:
@@ -40,7 +39,7 @@ class SupervisedLoss:
             raise RunError("supervised-logits: a method that adds tokens to the text moves its positions: leave it out")
         self._head = _Head(self._causal)
         vocabulary = self._causal.get_output_embeddings().weight.shape[0]
-        self._chunk = max(1, CHUNK.get(context.device, CPU_CHUNK) // (4 * vocabulary))
+        self._chunk = max(1, CHUNK[context.device] // (4 * vocabulary))
         self._happened["logits in a chunk"] = self._chunk
 
     def __call__(self, model: Any, batch: Batch) -> torch.Tensor:
