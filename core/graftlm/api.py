@@ -38,6 +38,7 @@ from .contracts.model import (
     ModelShape,
 )
 from .contracts.model_files import read_config
+from .contracts.optimizing import Optimizer
 from .contracts.spec import Option, Requirement, Spec
 from .contracts.specs import (
     Accelerator,
@@ -141,6 +142,7 @@ __all__ = [
     "ModelRequest",
     "ModelShape",
     "ModelSource",
+    "Optimizer",
     "Option",
     "PatchContext",
     "Plan",

@@ -37,8 +37,9 @@ def plan_table(plan: Plan) -> str:
         ("epochs", f"{training.epochs:g}"),
         (
             "learning rate",
-            f"{training.learning_rate:g}, {training.schedule}, {training.warmup_steps} warm-up steps, AdamW",
+            f"{training.learning_rate:g}, {training.schedule}, {training.warmup_steps} warm-up steps",
         ),
+        ("optimizer", _optimizer(plan)),
         ("trained on", _trained_on(plan)),
         ("length", _length(plan.encoding)),
         (
@@ -112,6 +113,14 @@ def precision(load: LoadPlan) -> str:
 def _precision(plan: Plan) -> str:
     checkpointing = ", activations computed twice" if plan.training.gradient_checkpointing else ""
     return f"{precision(plan.load)} on {plan.device}, {plan.attention} attention{checkpointing}"
+
+
+def _optimizer(plan: Plan) -> str:
+    """``adamw, weight decay 0, gradient norm clipped at 1``, with its options where they are not its defaults."""
+    name, training = plan.part("optimizer").name, plan.training
+    options = option_words("optimizer", name, plan.options.get("optimizer", {}))
+    decay, norm = f"weight decay {training.weight_decay:g}", f"gradient norm clipped at {training.max_grad_norm:g}"
+    return ", ".join([name, *options, decay, norm])
 
 
 def _memory(memory: MemoryPlan) -> str:

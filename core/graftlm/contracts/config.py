@@ -152,12 +152,13 @@ class RunConfig:
     micro_batch: int | None = _setting(
         "Samples a forward pass (a divisor of the batch size)", default=8, minimum=1, maximum=MOST
     )
+    optimizer: str | None = _setting("Optimizer", default="adamw", plugin="optimizer", by_backend=True)
     learning_rate: float | None = _setting("Peak learning rate", default=2e-4, above=0, maximum=1)
     schedule: str | None = _setting(
         "Learning rate after the warm-up", default="cosine", choices=("cosine", "linear", "constant")
     )
     warmup: float | None = _setting("Share of the steps that warm up", default=0.03, minimum=0, maximum=1)
-    weight_decay: float | None = _setting("AdamW's weight decay", default=0.0, minimum=0, maximum=1)
+    weight_decay: float | None = _setting("Weight decay of the optimizer", default=0.0, minimum=0, maximum=1)
     max_grad_norm: float | None = _setting("Gradient norm to clip at", default=1.0, above=0)
     gradient_checkpointing: bool | None = _setting(
         "Compute activations twice instead of keeping them: less memory, about a third more time", default=False

@@ -68,7 +68,8 @@ class Effective:
     ``quantized_share`` is the share of the base's parameters that is quantized. ``rope`` holds the RoPE parameters of
     the loaded model and its positions. ``patched`` counts the modules whose code is another package's than their
     class says. ``given`` is what the model was given in the first step: the planned samples, or other ids; or it could
-    not be seen. ``accelerated`` holds what each accelerator did, by its name.
+    not be seen. ``accelerated`` holds what each accelerator did, by its name. ``optimizer`` is the class that stepped,
+    and ``optimizer_bytes`` what it keeps; empty where the backend brought its own.
     """
 
     device: str
@@ -92,6 +93,8 @@ class Effective:
     patched: Mapping[str, int] = field(default_factory=dict)
     given: Given = "unseen"
     accelerated: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    optimizer: str = ""
+    optimizer_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

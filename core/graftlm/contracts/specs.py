@@ -229,8 +229,8 @@ class Backend(Spec):
     ``environment`` is None where the base environment serves. ``packs``: it passes the positions of packed batches on;
     ``losses``: it computes its loss by ``context.loss``, so that an accelerator can bring another. ``plain``: it stays
     as it is where nobody asks for accelerators: a baseline, or what accelerates itself. ``follows`` names the settings
-    that it follows beyond those that every backend does (``by_backend`` in the settings' table). ``notes`` are sentences
-    that a plan shows and that stop nothing. ``check(plan)`` gives reasons against the whole of a resolved plan.
+    that it follows beyond those that every backend does (``by_backend`` in the settings' table). ``notes`` are
+    sentences that a plan shows and that stop nothing. ``check(plan)`` gives reasons against a whole resolved plan.
     ``as_is``: somebody's script, with whatever it makes of the plan: what it does is measured and told in a comparison,
     where of another backend it would be an error, and nothing of it is kept.
     """

@@ -43,6 +43,7 @@ def memory_plan(
         targets=method.target_modules,
         accumulates=training.batch_size > training.micro_batch,
         stored=stored_dtype(description.config),
+        state_bytes=chosen.optimizer.state_bytes,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         ),
     )
     check_replayed(plan.evaluations, found, settings)
-    return _sealed(_checked(plan, chosen.backend, settings))
+    return _sealed(_checked(plan, chosen.backend, unfollowed(settings, chosen.backend, said)))
 
 
 def _options(chosen: selection.Selection, said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -160,9 +160,9 @@ def _options(chosen: selection.Selection, said: Mapping[str, Mapping[str, Any]])
     return found
 
 
-def _checked(plan: Plan, backend: Backend, settings: Settings) -> Plan:
+def _checked(plan: Plan, backend: Backend, unfollowed: Iterable[str]) -> Plan:
     """The plan with what its backend, or this environment, which has to prove its work, has against the whole of it."""
-    against = (*unfollowed(settings, backend), *(backend.check(plan) if backend.check else ()))
+    against = (*unfollowed, *(backend.check(plan) if backend.check else ()))
     if plan.environment and plan.device not in ask_probe().device_types:
         against += (
             f"environment '{plan.environment}' has a {plan.device} device, and the torch of this one, which proves and "

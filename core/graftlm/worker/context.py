@@ -19,6 +19,7 @@ from .batches import MicroBatches, Steps, chunks, collate, collate_packed
 from .energy import EnergyMeter
 from .events import Events
 from .generation import inference
+from .optimizing import Stepping
 from .plain_loss import PlainLoss
 from .schedule import learning_rate
 
@@ -53,6 +54,7 @@ class RunContext:
         self.parent = parent
         self.model: Any = None
         self.loss_function: LossFunction = PlainLoss(plan.device)
+        self.stepping = Stepping(plan)
         self._accelerated = loss
         self._load, self._place, self._measure = load, place, measure
         self._first_step, self._flops, self._last_step = first_step, flops, last_step
@@ -100,6 +102,13 @@ class RunContext:
 
     def learning_rate(self, step: int) -> float:
         return learning_rate(step, self.plan.training)
+
+    def optimizer(self, model: Any) -> torch.optim.Optimizer:
+        return self.stepping.optimizer(model)
+
+    def set_learning_rate(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate(step) * group.get("scale", 1.0)
 
     def checkpoint(self) -> None:
         self._events.checkpoint()

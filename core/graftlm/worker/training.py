@@ -71,7 +71,7 @@ class _Training:
         from .proof import proof_logits
 
         counts, context = self._prepare(trainer)
-        parts = (self.plan.part(kind) for kind in ("backend", "method", "quantization"))
+        parts = (self.plan.part(kind) for kind in ("backend", "method", "quantization", "optimizer"))
         self.meter = MemoryMeter(self.plan.device, [registry().find(part.kind, part.name)[1] for part in parts])
         self.events.progress("load", 0, 1)
         trainer.train(context)
@@ -96,7 +96,7 @@ class _Training:
             seconds=context.seconds,
             total_seconds=total,
             encoding=counts,
-            effective=self.effective,
+            effective=context.stepping.measured(self.effective),
             memory=self.memory,
             base_digest=self.loaded.digest,
             energy=context.energy,
