@@ -120,7 +120,8 @@ def _optimizer(plan: Plan) -> str:
     name, training = plan.part("optimizer").name, plan.training
     options = option_words("optimizer", name, plan.options.get("optimizer", {}))
     decay, norm = f"weight decay {training.weight_decay:g}", f"gradient norm clipped at {training.max_grad_norm:g}"
-    return ", ".join([name, *options, decay, norm])
+    plus = [f"LoRA+ ratio {training.loraplus_ratio:g}"] if training.loraplus_ratio != 1 else []
+    return ", ".join([name, *options, decay, norm, *plus])
 
 
 def _memory(memory: MemoryPlan) -> str:

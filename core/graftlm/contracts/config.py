@@ -155,7 +155,16 @@ class RunConfig:
     optimizer: str | None = _setting("Optimizer", default="adamw", plugin="optimizer", by_backend=True)
     learning_rate: float | None = _setting("Peak learning rate", default=2e-4, above=0, maximum=1)
     schedule: str | None = _setting(
-        "Learning rate after the warm-up", default="cosine", choices=("cosine", "linear", "constant")
+        "Learning rate after the warm-up: down to 0, to a tenth (cosine-with-min), or in the last fifth alone (wsd)",
+        default="cosine",
+        choices=("cosine", "linear", "constant", "inverse-sqrt", "polynomial", "cosine-with-min", "wsd"),
+    )
+    loraplus_ratio: float | None = _setting(
+        "LoRA+: the rate of LoRA's second matrices, as a multiple of the others'",
+        default=1.0,
+        minimum=1,
+        maximum=1000,
+        by_backend=True,
     )
     warmup: float | None = _setting("Share of the steps that warm up", default=0.03, minimum=0, maximum=1)
     weight_decay: float | None = _setting("Weight decay of the optimizer", default=0.0, minimum=0, maximum=1)

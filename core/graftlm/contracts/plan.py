@@ -114,7 +114,8 @@ class EncodingPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
     """The numbers of the optimisation. ``steps`` counts optimizer steps; ``warmup_steps`` are the first of them.
-    ``packing``: the samples of a micro-batch lie in one row, without padding.
+    ``packing``: the samples of a micro-batch lie in one row, without padding. ``loraplus_ratio`` is the learning rate
+    of LoRA's second matrices, as a multiple of the others'.
     """
 
     epochs: float
@@ -130,6 +131,7 @@ class TrainingPlan:
     eval_every: int
     gradient_checkpointing: bool = False
     packing: bool = False
+    loraplus_ratio: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

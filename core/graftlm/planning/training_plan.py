@@ -33,4 +33,5 @@ def training_plan(settings: Settings, rows: int, *, packing: bool = False) -> Tr
         eval_every=settings["eval_every"] or max(1, steps // 10),
         gradient_checkpointing=settings["gradient_checkpointing"],
         packing=packing,
+        loraplus_ratio=settings["loraplus_ratio"],
     )

@@ -15,6 +15,9 @@ from graftlm.contracts.plan import Plan
 
 from .targets import resolve_target
 
+SECOND = frozenset(("lora_B", "lora_embedding_B"))
+"""Names of LoRA's matrices that start from zero."""
+
 
 class Stepping:
     """Makes a run's optimizer and watches it step."""
@@ -28,7 +31,7 @@ class Stepping:
         plan, training = self._plan, self._plan.training
         groups = [
             {"params": parameters, "lr": training.learning_rate * scale, "scale": scale}
-            for parameters, scale in parameter_groups(model)
+            for parameters, scale in parameter_groups(model, training.loraplus_ratio)
         ]
         made: torch.optim.Optimizer = resolve_target(plan.part("optimizer").target)(
             groups,
@@ -53,9 +56,17 @@ class Stepping:
             self._bytes = sum(tensor.nbytes for tensor in _state(optimizer))
 
 
-def parameter_groups(model: Any) -> Iterator[tuple[list[torch.nn.Parameter], float]]:
-    """What is trained, with its learning rate's share of the plan's."""
-    yield [parameter for parameter in model.parameters() if parameter.requires_grad], 1.0
+def parameter_groups(model: Any, loraplus_ratio: float = 1.0) -> Iterator[tuple[list[torch.nn.Parameter], float]]:
+    """What is trained, with its learning rate's share of the plan's. ``RunError`` where LoRA+ is asked for, and the
+    model has no second matrices.
+    """
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    second = {name for name, _ in named if loraplus_ratio != 1 and not SECOND.isdisjoint(name.split("."))}
+    if loraplus_ratio != 1 and not second:
+        raise RunError("LoRA+ wants LoRA's second matrices, and nothing that is trained here is one")
+    for scale, inside in ((1.0, False), (loraplus_ratio, True)):
+        if parameters := [parameter for name, parameter in named if (name in second) == inside]:
+            yield parameters, scale
 
 
 def _state(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

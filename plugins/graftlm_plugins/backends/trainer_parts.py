@@ -19,7 +19,7 @@ REQUIRES = (
 )
 
 
-FOLLOWS = ("optimizer",)
+FOLLOWS = ("optimizer", "loraplus_ratio")
 """Settings that they follow, by way of the core."""
 
 

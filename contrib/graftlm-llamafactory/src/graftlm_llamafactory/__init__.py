@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from graftlm.api import Backend, Command, hookimpl
 
 from .environment import ENVIRONMENT
-from .situations import notes, supports
+from .situations import check, notes, supports
 
 
 @hookimpl
@@ -19,6 +19,7 @@ def graftlm_backends() -> Iterable[Backend]:
         environment=ENVIRONMENT,
         supports=supports,
         notes=notes,
+        check=check,
     )
 
 

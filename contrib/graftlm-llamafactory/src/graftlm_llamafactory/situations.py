@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .arguments import ATTENTION
+from .arguments import ATTENTION, SCHEDULES
 
 if TYPE_CHECKING:
-    from graftlm.api import Situation
+    from graftlm.api import Plan, Situation
 
 METHODS = ("lora", "rslora", "dora")
 PASSED = ("use_rslora", "use_dora")
@@ -76,6 +76,13 @@ def _quantization(situation: Situation) -> Iterable[str]:
 def _attention(situation: Situation) -> Iterable[str]:
     if situation.attention not in ATTENTION:
         yield f"has no {situation.attention} attention here: choose --accelerator sdpa or eager, or {OTHER}"
+
+
+def check(plan: Plan) -> Sequence[str]:
+    """Reasons against the whole of a plan."""
+    if (asked := plan.training.schedule) in SCHEDULES:
+        return ()
+    return (f"has no --schedule {asked} here: choose one of {', '.join(SCHEDULES)}, or {OTHER}",)
 
 
 def notes(situation: Situation) -> Sequence[str]:
