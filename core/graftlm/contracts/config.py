@@ -169,11 +169,35 @@ class RunConfig:
     warmup: float | None = _setting("Share of the steps that warm up", default=0.03, minimum=0, maximum=1)
     weight_decay: float | None = _setting("Weight decay of the optimizer", default=0.0, minimum=0, maximum=1)
     max_grad_norm: float | None = _setting("Gradient norm to clip at", default=1.0, above=0)
+    label_smoothing: float | None = _setting(
+        "Share of a label's probability that is spread over all words, in training alone",
+        default=0.0,
+        minimum=0,
+        maximum=0.99,
+        by_backend=True,
+    )
+    neftune_alpha: float | None = _setting(
+        "NEFTune: noise on the embeddings in training, alpha / sqrt(tokens * width) at most (5 is usual)",
+        default=0.0,
+        minimum=0,
+        maximum=1000,
+        by_backend=True,
+    )
     gradient_checkpointing: bool | None = _setting(
         "Compute activations twice instead of keeping them: less memory, about a third more time", default=False
     )
     seed: int | None = _setting("Seed of order and initial weights", default=0, minimum=0, maximum=2**31 - 1)
     eval_every: int | None = _setting("Steps between validations (default: ten in a run)", minimum=1, maximum=MOST)
+
+    early_stopping: int | None = _setting(
+        "Stop after this many validations without a better loss", minimum=1, maximum=MOST, metavar="N", by_backend=True
+    )
+    keep: str | None = _setting(
+        "The weights that are kept: those after the last step, or of the best validation (early stopping: the best)",
+        default="last",
+        choices=("best", "last"),
+        by_backend=True,
+    )
 
     from_adapter: str | None = _setting(
         "Go on from this adapter of the store: its base, method and template", group="Method", metavar="NAME[@N]"

@@ -161,7 +161,7 @@ class Training:
     (step, loss) pairs. ``tokens`` are real (non-padding) ones, and ``seconds`` the time in the training loop;
     ``total_seconds`` counts from the worker's start. ``base_digest`` is of the base's weights as loaded, or empty where
     the backend loads them itself. ``energy`` is what the device took in the training loop, in joules, or None where
-    it does not tell.
+    it does not tell. ``kept_step`` is the step whose weights are kept.
     """
 
     losses: tuple[float, ...]
@@ -174,6 +174,8 @@ class Training:
     memory: MemoryUse
     base_digest: str
     energy: float | None = None
+    kept_step: int = 0
+    stopped_early: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,7 @@ class Outcome:
 
     ``seconds`` is the time in the training loop, ``tokens_per_second`` real (non-padding) tokens in it.
     ``adapter`` is ``name@version`` once published; ``staged`` the folder of the staged adapter, ``digest`` its digest.
+    ``kept_step`` is the step whose weights these are (0: the last), ``stopped_early``: before all steps were done.
     """
 
     run: str
@@ -202,3 +205,11 @@ class Outcome:
     adapter: str = ""
     memory: MemoryUse | None = None
     changes: tuple[Change, ...] = ()
+    kept_step: int = 0
+    stopped_early: bool = False
+
+    @property
+    def validation_loss(self) -> float | None:
+        """Of the weights that are kept; None where nothing was validated."""
+        last = self.validation[-1][1] if self.validation else None
+        return dict(self.validation).get(self.kept_step, last)

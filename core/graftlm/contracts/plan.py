@@ -115,7 +115,8 @@ class EncodingPlan:
 class TrainingPlan:
     """The numbers of the optimisation. ``steps`` counts optimizer steps; ``warmup_steps`` are the first of them.
     ``packing``: the samples of a micro-batch lie in one row, without padding. ``loraplus_ratio`` is the learning rate
-    of LoRA's second matrices, as a multiple of the others'.
+    of LoRA's second matrices, as a multiple of the others'. ``early_stopping`` counts validations without a
+    better loss after which it stops, 0 where it never does; ``keep`` says which weights are kept.
     """
 
     epochs: float
@@ -132,6 +133,10 @@ class TrainingPlan:
     gradient_checkpointing: bool = False
     packing: bool = False
     loraplus_ratio: float = 1.0
+    label_smoothing: float = 0.0
+    neftune_alpha: float = 0.0
+    early_stopping: int = 0
+    keep: Literal["best", "last"] = "last"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

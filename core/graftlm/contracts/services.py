@@ -87,6 +87,10 @@ class TrainingContext(Protocol):
     parent: Path | None
     """The files of the adapter that the run goes on from."""
 
+    @property
+    def stopped(self) -> bool:
+        """Early stopping has ended the run: ``steps`` gives no more, and whoever counts steps otherwise leaves here."""
+
     def load(self, *, packing: bool = False) -> Any:
         """The base with the method attached, as the plan says, the accelerators' patches in force: a PEFT model where
         the method keeps an adapter. What was loaded is measured; ``RunError`` where it is not the plan's. ``packing``:

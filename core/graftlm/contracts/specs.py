@@ -129,7 +129,8 @@ class Accelerator(Spec):
     ``patches`` maps a stage to a target: a context manager factory that takes a ``PatchContext`` and restores what it
     changed; ``process_wide`` says that it cannot. ``attention`` is the implementation to ask transformers for.
     ``packs``: the samples of a micro-batch lie in one row, without padding. ``loss`` is the target of a factory that
-    takes a ``PatchContext``, after the last patch, and gives the ``LossFunction`` to take in place of the plain one.
+    takes a ``PatchContext``, after the last patch, and gives the ``LossFunction`` to take in place of the plain one;
+    ``smooths``: it knows ``plan.training.label_smoothing``.
 
     ``rank`` is its place where ``--accelerator auto`` chooses: the highest first, 0 never. ``gain`` says in a few words
     what it saves.
@@ -141,6 +142,7 @@ class Accelerator(Spec):
     attention: str = ""
     packs: bool = False
     loss: str = ""
+    smooths: bool = False
     process_wide: bool = False
     rank: int = 0
     gain: str = ""

@@ -90,6 +90,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         dropout=settings["dropout"] if "dropout" in chosen.method.settings else 0.0,
         trust_remote_code=settings["trust_remote_code"],
         backend_options=options.get("backend", {}),
+        label_smoothing=settings["label_smoothing"],
     )
     if not chosen.accelerators:
         chosen = automatic(chosen, situation, environment, registry)
@@ -106,7 +107,12 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         linear_classes=facts.linear_classes if chosen.quantization.exact_linear else (),
     )
     positions = load.rope.context if load.rope else context(facts, description)
-    training = training_plan(settings, data_plan.splits[0].rows, packing=any(a.packs for a in chosen.accelerators))
+    training = training_plan(
+        settings,
+        data_plan.splits[0].rows,
+        packing=any(a.packs for a in chosen.accelerators),
+        validated=bool(data_plan.split("validation")),
+    )
     encoding = encoding_plan(settings, template, bool(found.thoughts), description.name, positions)
     method = method_plan(chosen.method, settings, facts, options.get("method", {}), parent)
     if parent is not None:

@@ -152,7 +152,7 @@ def against(spec: Accelerator, chosen: Selection, situation: Situation, environm
         *_lacking(spec, chosen, environment),
         *unmet_devices(spec.requires, situation.probe),
         *contested(spec, chosen.accelerators),
-        *_unfit(spec, chosen.backend),
+        *_unfit(spec, chosen.backend, situation),
         *spec.supports(situation),
     )
 
@@ -178,12 +178,14 @@ def _lacking(spec: Spec, chosen: Selection, environment: State | None) -> list[s
     return [*here, *missing(requires, environment.manifest.version, line)]
 
 
-def _unfit(spec: Accelerator, backend: Backend) -> list[str]:
+def _unfit(spec: Accelerator, backend: Backend, situation: Situation) -> list[str]:
     found = []
     if spec.packs and not backend.packs:
         found.append(f"lays samples into one row without padding, which backend {backend.name} cannot train on")
     if spec.loss and not backend.losses:
         found.append(f"computes the loss, which backend {backend.name} does itself")
+    if spec.loss and situation.label_smoothing and not spec.smooths:
+        found.append("computes the loss without --label-smoothing: leave one of them out")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.plan import TrainingPlan
@@ -10,8 +11,10 @@ from graftlm.contracts.plan import TrainingPlan
 from .settings import Settings
 
 
-def training_plan(settings: Settings, rows: int, *, packing: bool = False) -> TrainingPlan:
-    """``rows`` are the training rows. ``UsageError`` where the batch is no multiple of the micro-batch."""
+def training_plan(settings: Settings, rows: int, *, packing: bool = False, validated: bool = True) -> TrainingPlan:
+    """``rows`` are the training rows; ``validated``: there are validation rows. ``UsageError`` where the batch is no
+    multiple of the micro-batch, or nothing tells which weights are the best.
+    """
     batch: int = settings["batch_size"]
     micro: int = settings["micro_batch"]
     if not settings.asked("micro_batch"):
@@ -34,4 +37,17 @@ def training_plan(settings: Settings, rows: int, *, packing: bool = False) -> Tr
         gradient_checkpointing=settings["gradient_checkpointing"],
         packing=packing,
         loraplus_ratio=settings["loraplus_ratio"],
+        label_smoothing=settings["label_smoothing"],
+        neftune_alpha=settings["neftune_alpha"],
+        early_stopping=settings["early_stopping"] or 0,
+        keep=_keep(settings, validated),
     )
+
+
+def _keep(settings: Settings, validated: bool) -> Literal["best", "last"]:
+    """What is asked; with early stopping, the best by itself."""
+    stops = settings["early_stopping"] is not None
+    for asked, said in ((stops, "--early-stopping"), (settings["keep"] == "best", "--keep best")):
+        if asked and not validated:
+            raise UsageError(f"{said} goes by the validation loss, and there are no validation rows: give --val-data")
+    return "best" if settings["keep"] == "best" or (stops and not settings.asked("keep")) else "last"

@@ -24,6 +24,7 @@ def graftlm_accelerators() -> Iterable[Accelerator]:
         summary="the head only where labels are, its cross-entropy in chunks",
         claims=("loss",),
         loss="graftlm_plugins.accelerators.worker.supervised_loss:SupervisedLoss",
+        smooths=True,
         supports=supports,
         rank=60,
         gain="fewer logits",

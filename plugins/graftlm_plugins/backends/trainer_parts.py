@@ -19,7 +19,7 @@ REQUIRES = (
 )
 
 
-FOLLOWS = ("optimizer", "loraplus_ratio")
+FOLLOWS = ("optimizer", "loraplus_ratio", "early_stopping", "keep")
 """Settings that they follow, by way of the core."""
 
 
@@ -146,6 +146,7 @@ def _reporting(context: TrainingContext, tokens: Callable[[int, Mapping[str, flo
                 gradient_norm=float(logs.get("grad_norm", 0.0)),
                 model=kwargs["model"],
             )
+            control.should_training_stop = control.should_training_stop or context.stopped
 
     return Reporting()
 
