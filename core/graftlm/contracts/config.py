@@ -193,8 +193,8 @@ class RunConfig:
         "Stop after this many validations without a better loss", minimum=1, maximum=MOST, metavar="N", by_backend=True
     )
     keep: str | None = _setting(
-        "The weights that are kept: those after the last step, or of the best validation (early stopping: the best)",
-        default="last",
+        "The weights that are kept: those after the last step, or of the best validation (default: the last; with "
+        "early stopping, the best)",
         choices=("best", "last"),
         by_backend=True,
     )

@@ -50,4 +50,5 @@ def _keep(settings: Settings, validated: bool) -> Literal["best", "last"]:
     for asked, said in ((stops, "--early-stopping"), (settings["keep"] == "best", "--keep best")):
         if asked and not validated:
             raise UsageError(f"{said} goes by the validation loss, and there are no validation rows: give --val-data")
-    return "best" if settings["keep"] == "best" or (stops and not settings.asked("keep")) else "last"
+    kept: Literal["best", "last"] = settings["keep"] or ("best" if stops else "last")
+    return kept
