@@ -1,11 +1,11 @@
-"""Optimizers of torch and transformers: ``adamw``, ``sgd``, ``adafactor``."""
+"""Optimizers of torch and transformers: ``adamw``, ``sgd``, ``adafactor``. Every backend requires both itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from graftlm.api import Optimizer, Option, Requirement, hookimpl
+from graftlm.api import Optimizer, Option, hookimpl
 
 from .betas import BETA1, BETA2, EPS
 
@@ -62,7 +62,6 @@ def graftlm_optimizers() -> Iterable[Optimizer]:
         summary="AdamW, torch's fused one",
         target=f"{here}:adamw",
         options=(BETA1, BETA2, EPS),
-        requires=(Requirement(distribution="torch", minimum="2.11", below="2.14", extra="peft"),),
     )
     yield Optimizer(
         name="adafactor",
@@ -86,7 +85,6 @@ def graftlm_optimizers() -> Iterable[Optimizer]:
                 help="how fast the average of the squares forgets: the power of the step's number",
             ),
         ),
-        requires=(Requirement(distribution="transformers", minimum="5.17", below="5.24", extra="peft"),),
     )
     yield Optimizer(
         name="sgd",
@@ -98,5 +96,4 @@ def graftlm_optimizers() -> Iterable[Optimizer]:
                 name="momentum", type="float", default=0.9, minimum=0, maximum=0.9999, help="share of the last step"
             ),
         ),
-        requires=(Requirement(distribution="torch", minimum="2.11", below="2.14", extra="peft"),),
     )
