@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pluggy import HookimplMarker
 
+from .contracts.command import Command
 from .contracts.conversation import (
     Conversation,
     Message,
@@ -38,6 +39,7 @@ from .contracts.model import (
     ModelShape,
 )
 from .contracts.model_files import read_config
+from .contracts.optimizing import Optimizer
 from .contracts.spec import Option, Requirement, Spec
 from .contracts.specs import (
     Accelerator,
@@ -45,7 +47,6 @@ from .contracts.specs import (
     BackendPreset,
     Combination,
     Combining,
-    Command,
     DataFormat,
     Environment,
     Evaluator,
@@ -141,6 +142,7 @@ __all__ = [
     "ModelRequest",
     "ModelShape",
     "ModelSource",
+    "Optimizer",
     "Option",
     "PatchContext",
     "Plan",

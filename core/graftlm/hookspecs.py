@@ -10,11 +10,12 @@ from collections.abc import Iterable
 
 from pluggy import HookspecMarker
 
+from .contracts.command import Command
+from .contracts.optimizing import Optimizer
 from .contracts.specs import (
     Accelerator,
     Backend,
     BackendPreset,
-    Command,
     DataFormat,
     Evaluator,
     ModelFamily,
@@ -118,6 +119,16 @@ def graftlm_tuning_methods() -> Iterable[TuningMethod]:  # type: ignore[empty-bo
     >>> @hookimpl
     ... def graftlm_tuning_methods():
     ...     yield TuningMethod(name="bitfit", summary="biases only", keeps="overlay", target="acme.bitfit:BitFit")
+    """
+
+
+@hookspec
+def graftlm_optimizers() -> Iterable[Optimizer]:  # type: ignore[empty-body]
+    """Turn gradients into steps.
+
+    >>> @hookimpl
+    ... def graftlm_optimizers():
+    ...     yield Optimizer(name="sign", summary="steps of one size", target="acme.sign:sign", state_bytes=0)
     """
 
 

@@ -308,6 +308,13 @@ WHAT = (
     {"schedule": "linear"},
     {"warmup": 0.5},
     {"weight_decay": 0.1},
+    {"optimizer": "sgd"},
+    {"options": {"optimizer": {"beta1": 0.8}}},
+    {"loraplus_ratio": 4.0},
+    {"label_smoothing": 0.1},
+    {"neftune_alpha": 5.0},
+    {"early_stopping": 2},
+    {"keep": "best"},
     {"max_grad_norm": 0.5},
     {"rank": 8},
     {"alpha": 8.0},
@@ -347,8 +354,10 @@ def test_quantization_is_another_claim(plan: Plan) -> None:
 
 
 def test_an_option_of_a_backend_is_another_claim_unless_it_says_nothing(plan: Plan) -> None:
-    assert claim(replace(plan, options={"backend": {"own_loss": True}})) != claim(plan)
-    assert claim(replace(plan, options={"backend": {"own_loss": False, "cut": 0, "name": ""}})) == claim(plan)
+    assert claim(replace(plan, options={**plan.options, "backend": {"own_loss": True}})) != claim(plan)
+    assert claim(
+        replace(plan, options={**plan.options, "backend": {"own_loss": False, "cut": 0, "name": ""}})
+    ) == claim(plan)
 
 
 def test_packing_without_padding_is_the_same_claim(plan: Plan) -> None:

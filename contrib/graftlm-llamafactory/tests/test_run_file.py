@@ -15,6 +15,7 @@ import graftlm
 from graftlm_llamafactory.arguments import arguments
 from graftlm_llamafactory.backend import LlamaFactoryTrainer
 from graftlm_llamafactory.base import lay_out
+from graftlm_llamafactory.situations import check
 
 if TYPE_CHECKING:
     from graftlm.api import Plan
@@ -103,3 +104,9 @@ def test_it_sees_the_one_device_of_the_plan(
     monkeypatch.setitem(sys.modules, "graftlm_llamafactory.entry", ModuleType("entry"))  # LLaMA-Factory is not here
     LlamaFactoryTrainer().prepare(SimpleNamespace(device=device), tmp_path)  # type: ignore[arg-type]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == left
+
+
+def test_a_schedule_that_it_has_not_is_refused(data: Path) -> None:
+    assert check(planned(data, schedule="linear")) == ()
+    (reason,) = check(planned(data, schedule="wsd"))
+    assert reason == "has no --schedule wsd here: choose one of cosine, linear, constant, or choose --backend peft"

@@ -11,7 +11,7 @@ import click
 from .lazy import LazyGroup
 
 if TYPE_CHECKING:
-    from graftlm.contracts.specs import Command
+    from graftlm.contracts.command import Command
 
 
 class OpenGroup(LazyGroup):
@@ -44,7 +44,7 @@ class OpenGroup(LazyGroup):
         return None
 
     def _specs(self) -> Iterator[Command]:
-        from graftlm.contracts.specs import Command
+        from graftlm.contracts.command import Command
         from graftlm_registry.plugins import registry
 
         return (spec for spec in registry().all(Command) if spec.group == self._noun)

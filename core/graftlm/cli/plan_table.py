@@ -38,16 +38,12 @@ def plan_table(plan: Plan) -> str:
         ("epochs", f"{training.epochs:g}"),
         (
             "learning rate",
-            f"{training.learning_rate:g}, {training.schedule}, {training.warmup_steps} warm-up steps, AdamW",
+            f"{training.learning_rate:g}, {training.schedule}, {training.warmup_steps} warm-up steps",
         ),
+        ("optimizer", _optimizer(plan)),
         ("trained on", _trained_on(plan)),
         ("length", _length(plan.encoding)),
-        (
-            "validation",
-            f"every {training.eval_every} steps"
-            if plan.data.split("validation")
-            else "none: there are no validation rows",
-        ),
+        ("validation", _validation(plan)),
         ("scored", scored),
         *([("memory", _memory(plan.memory))] if plan.memory else []),
         ("hash", plan.hash[:16]),
@@ -119,6 +115,26 @@ def _precision(plan: Plan) -> str:
     auto = " (auto)" if plan.origins["gradient_checkpointing"] == AUTO else ""
     checkpointing = f", activations computed twice{auto}" if plan.training.gradient_checkpointing else ""
     return f"{precision(plan.load)} on {plan.device}, {plan.attention} attention{checkpointing}"
+
+
+def _optimizer(plan: Plan) -> str:
+    """``adamw, weight decay 0, gradient norm clipped at 1``, with its options where they are not its defaults."""
+    name, training = plan.part("optimizer").name, plan.training
+    options = option_words("optimizer", name, plan.options.get("optimizer", {}))
+    decay, norm = f"weight decay {training.weight_decay:g}", f"gradient norm clipped at {training.max_grad_norm:g}"
+    plus = [f"LoRA+ ratio {training.loraplus_ratio:g}"] if training.loraplus_ratio != 1 else []
+    plus += [f"label smoothing {training.label_smoothing:g}"] if training.label_smoothing else []
+    plus += [f"NEFTune alpha {training.neftune_alpha:g}"] if training.neftune_alpha else []
+    return ", ".join([name, *options, decay, norm, *plus])
+
+
+def _validation(plan: Plan) -> str:
+    training = plan.training
+    if not plan.data.split("validation"):
+        return "none: there are no validation rows"
+    stops = f", stops after {training.early_stopping} without a better loss" if training.early_stopping else ""
+    best = ", the weights of the best are kept" if training.keep == "best" else ""
+    return f"every {training.eval_every} steps{stops}{best}"
 
 
 def _memory(memory: MemoryPlan) -> str:

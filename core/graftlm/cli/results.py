@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from graftlm.contracts.outcome import EncodingCounts
+from graftlm.contracts.outcome import EncodingCounts, Outcome
 from graftlm.contracts.serial import to_builtins
 from graftlm.running.train import Trained
 
@@ -22,11 +22,12 @@ def outcome_json(trained: Trained) -> str:
 
 def outcome_text(trained: Trained) -> str:
     outcome, effective = trained.outcome, trained.outcome.effective
-    validation = f", validation {outcome.validation[-1][1]:.4f}" if outcome.validation else ""
+    validation = "" if outcome.validation_loss is None else f", validation {outcome.validation_loss:.4f}"
     others = code_of_others(effective)
     speed = f"{outcome.tokens_per_second:,.0f} tokens/s, {outcome.total_seconds:.0f} s"
     lines = [
         f"loss {outcome.first_loss:.4f} → {outcome.losses[-1]:.4f}{validation}, {speed}",
+        *_ended(outcome),
         f"{effective.adapted_layers} of {effective.linear_layers} linear layers adapted, "
         f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters trained"
         + (f", {effective.quantized_layers} layers quantized" if effective.quantized_layers else "")
@@ -44,6 +45,14 @@ def outcome_text(trained: Trained) -> str:
         f"kept as {trained.record.reference}",
     ]
     return "\n".join(lines)
+
+
+def _ended(outcome: Outcome) -> list[str]:
+    """Where training ended before its time, and whose weights are kept where they are not the last."""
+    steps = len(outcome.losses)
+    why = f"stopped early after step {steps}: the validation loss no longer fell" if outcome.stopped_early else ""
+    kept = f"kept are the weights of step {outcome.kept_step}, which had the lowest validation loss"
+    return [said for said in (why, kept if 0 < outcome.kept_step < steps else "") if said]
 
 
 def _otherwise(counts: EncodingCounts) -> list[str]:

@@ -89,7 +89,7 @@ def named(key: str, said: str) -> str:
 
 JOINT = ""
 """The capability of a cell that learns all of them."""
-SPEAKING = ("data", "model", "backend", "accelerator", "quantization", "method", "dtype", "options")
+SPEAKING = ("data", "model", "backend", "accelerator", "quantization", "method", "optimizer", "dtype", "options")
 
 
 def _merged(base: Choice, settings: Choice) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def measured(run: RunResult, warmup: int) -> Mapping[str, float]:
         "joules_per_token": (run.energy or 0) / sum(step.tokens for step in run.steps),
     }
     if run.validation:
-        found["validation_loss"] = run.validation[-1][1]
+        losses = [loss for _, loss in run.validation]  # of the weights that are kept
+        found["validation_loss"] = min(losses) if run.plan.training.keep == "best" else losses[-1]
     kept = {name: float(value) for name, value in found.items() if value and math.isfinite(value)}
     return {**kept, **{name: value for name, (value, _) in scores(run).items()}}
 

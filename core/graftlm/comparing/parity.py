@@ -51,7 +51,8 @@ def claim(plan: Plan) -> str:
     own = {name: value for name, value in plan.options.get("backend", {}).items() if value not in (None, False, "", 0)}
     data = [(split.name, split.digest) for split in plan.data.splits if split.name != "test"]
     method = replace(plan.method, parent="")
-    return digest([data, plan.model.digest, plan.template, plan.encoding, training, method, load, own])
+    stepped = [[part.name for part in plan.all_parts("optimizer")], plan.options.get("optimizer", {})]
+    return digest([data, plan.model.digest, plan.template, plan.encoding, training, method, load, own, stepped])
 
 
 NOISE = 1e-3

@@ -165,13 +165,37 @@ class RunConfig:
         maximum=MOST,
         words=(AUTO,),
     )
+    optimizer: str | None = _setting("Optimizer", default="adamw", plugin="optimizer", by_backend=True)
     learning_rate: float | None = _setting("Peak learning rate", default=2e-4, above=0, maximum=1)
     schedule: str | None = _setting(
-        "Learning rate after the warm-up", default="cosine", choices=("cosine", "linear", "constant")
+        "Learning rate after the warm-up: down to 0, to a tenth (cosine-with-min), or in the last fifth alone (wsd)",
+        default="cosine",
+        choices=("cosine", "linear", "constant", "inverse-sqrt", "polynomial", "cosine-with-min", "wsd"),
+    )
+    loraplus_ratio: float | None = _setting(
+        "LoRA+: the rate of LoRA's second matrices, as a multiple of the others'",
+        default=1.0,
+        minimum=1,
+        maximum=1000,
+        by_backend=True,
     )
     warmup: float | None = _setting("Share of the steps that warm up", default=0.03, minimum=0, maximum=1)
-    weight_decay: float | None = _setting("AdamW's weight decay", default=0.0, minimum=0, maximum=1)
+    weight_decay: float | None = _setting("Weight decay of the optimizer", default=0.0, minimum=0, maximum=1)
     max_grad_norm: float | None = _setting("Gradient norm to clip at", default=1.0, above=0)
+    label_smoothing: float | None = _setting(
+        "Share of a label's probability that is spread over all words, in training alone",
+        default=0.0,
+        minimum=0,
+        maximum=0.99,
+        by_backend=True,
+    )
+    neftune_alpha: float | None = _setting(
+        "NEFTune: noise on the embeddings in training, alpha / sqrt(tokens * width) at most (5 is usual)",
+        default=0.0,
+        minimum=0,
+        maximum=1000,
+        by_backend=True,
+    )
     gradient_checkpointing: bool | None = _setting(
         "Compute activations twice instead of keeping them: less memory, about a third more time (on by itself where "
         "one sample would not fit into memory without)",
@@ -179,6 +203,16 @@ class RunConfig:
     )
     seed: int | None = _setting("Seed of order and initial weights", default=0, minimum=0, maximum=2**31 - 1)
     eval_every: int | None = _setting("Steps between validations (default: ten in a run)", minimum=1, maximum=MOST)
+
+    early_stopping: int | None = _setting(
+        "Stop after this many validations without a better loss", minimum=1, maximum=MOST, metavar="N", by_backend=True
+    )
+    keep: str | None = _setting(
+        "The weights that are kept: those after the last step, or of the best validation (default: the last; with "
+        "early stopping, the best)",
+        choices=("best", "last"),
+        by_backend=True,
+    )
 
     from_adapter: str | None = _setting(
         "Go on from this adapter of the store: its base, method and template", group="Method", metavar="NAME[@N]"

@@ -86,6 +86,8 @@ class Effective:
     class says. ``given`` is what the model was given in the first step: the planned samples, or other ids; or it could
     not be seen. ``accelerated`` holds what each accelerator did, by its name. ``machine`` is what was
     measured of the machine, where the run was worth it. ``batch_size`` is 0 where steps were cut by tokens.
+    ``optimizer`` is the class that stepped, and ``optimizer_bytes`` what it keeps; empty where the backend brought its
+    own.
     """
 
     device: str
@@ -110,6 +112,8 @@ class Effective:
     given: Given = "unseen"
     accelerated: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     machine: Machine | None = None
+    optimizer: str = ""
+    optimizer_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +180,7 @@ class Training:
     (step, loss) pairs. ``tokens`` are real (non-padding) ones, and ``seconds`` the time in the training loop;
     ``total_seconds`` counts from the worker's start. ``base_digest`` is of the base's weights as loaded, or empty where
     the backend loads them itself. ``energy`` is what the device took in the training loop, in joules, or None where
-    it does not tell.
+    it does not tell. ``kept_step`` is the step whose weights are kept.
     """
 
     losses: tuple[float, ...]
@@ -189,6 +193,8 @@ class Training:
     memory: MemoryUse
     base_digest: str
     energy: float | None = None
+    kept_step: int = 0
+    stopped_early: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +203,7 @@ class Outcome:
 
     ``seconds`` is the time in the training loop, ``tokens_per_second`` real (non-padding) tokens in it.
     ``adapter`` is ``name@version`` once published; ``staged`` the folder of the staged adapter, ``digest`` its digest.
+    ``kept_step`` is the step whose weights these are (0: the last), ``stopped_early``: before all steps were done.
     """
 
     run: str
@@ -217,3 +224,11 @@ class Outcome:
     adapter: str = ""
     memory: MemoryUse | None = None
     changes: tuple[Change, ...] = ()
+    kept_step: int = 0
+    stopped_early: bool = False
+
+    @property
+    def validation_loss(self) -> float | None:
+        """Of the weights that are kept; None where nothing was validated."""
+        last = self.validation[-1][1] if self.validation else None
+        return dict(self.validation).get(self.kept_step, last)

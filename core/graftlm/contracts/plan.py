@@ -116,6 +116,9 @@ class TrainingPlan:
     """The numbers of the optimisation. ``steps`` counts optimizer steps; ``warmup_steps`` are the first of them.
     ``packing``: the samples of a micro-batch lie in one row, without padding. ``batch_size`` is 0 where a step has so
     many samples that their tokens come nearest to ``tokens_per_step``; its last micro-batch may then be smaller.
+    ``packing``: the samples of a micro-batch lie in one row, without padding. ``loraplus_ratio`` is the learning rate
+    of LoRA's second matrices, as a multiple of the others'. ``early_stopping`` counts validations without a
+    better loss after which it stops, 0 where it never does; ``keep`` says which weights are kept.
     """
 
     epochs: float
@@ -132,6 +135,11 @@ class TrainingPlan:
     gradient_checkpointing: bool = False
     packing: bool = False
     tokens_per_step: int = 0
+    loraplus_ratio: float = 1.0
+    label_smoothing: float = 0.0
+    neftune_alpha: float = 0.0
+    early_stopping: int = 0
+    keep: Literal["best", "last"] = "last"
 
     @property
     def step_size(self) -> str:

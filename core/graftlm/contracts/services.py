@@ -87,6 +87,10 @@ class TrainingContext(Protocol):
     parent: Path | None
     """The files of the adapter that the run goes on from."""
 
+    @property
+    def stopped(self) -> bool:
+        """Early stopping has ended the run: ``steps`` gives no more, and whoever counts steps otherwise leaves here."""
+
     def load(self, *, packing: bool = False) -> Any:
         """The base with the method attached, as the plan says, the accelerators' patches in force: a PEFT model where
         the method keeps an adapter. What was loaded is measured; ``RunError`` where it is not the plan's. ``packing``:
@@ -106,6 +110,13 @@ class TrainingContext(Protocol):
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of an optimizer step (from 0)."""
+
+    def optimizer(self, model: Any) -> torch.optim.Optimizer:
+        """The plan's optimizer over the parameters that want gradients. A group's ``scale`` is its learning rate's
+        share of the plan's: set it by ``set_learning_rate``, or multiply."""
+
+    def set_learning_rate(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """The rate of this step (from 0) in every group."""
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         """The summed loss of a micro-batch's trained tokens in nats, as the plan's accelerators compute it. Call it

@@ -57,3 +57,4 @@ class Situation:
     trust_remote_code: bool = False
     attention: str = "sdpa"
     backend_options: Mapping[str, Any] = field(default_factory=dict)
+    label_smoothing: float = 0.0

@@ -129,9 +129,10 @@ class Accelerator(Spec):
     ``patches`` maps a stage to a target: a context manager factory that takes a ``PatchContext`` and restores what it
     changed; ``process_wide`` says that it cannot. ``attention`` is the implementation to ask transformers for.
     ``packs``: the samples of a micro-batch lie in one row, without padding. ``loss`` is the target of a factory that
-    takes a ``PatchContext``, after the last patch, and gives the ``LossFunction`` to take in place of the plain one.
-    ``logits`` are, by device, the most bytes of logits in fp32 that it holds at once, where it does not hold those of
-    every position: the plan's memory is reckoned by them, and by ``packs``.
+    takes a ``PatchContext``, after the last patch, and gives the ``LossFunction`` to take in place of the plain one;
+    ``smooths``: it knows ``plan.training.label_smoothing``. ``logits`` are, by device, the most bytes of logits in fp32
+    that it holds at once, where it does not hold those of every position: the plan's memory is reckoned by them, and by
+    ``packs``.
 
     ``rank`` is its place where ``--accelerator auto`` chooses: the highest first, 0 never. ``gain`` says in a few words
     what it saves.
@@ -144,6 +145,7 @@ class Accelerator(Spec):
     packs: bool = False
     loss: str = ""
     logits: Mapping[str, int] = field(default_factory=dict)
+    smooths: bool = False
     process_wide: bool = False
     rank: int = 0
     gain: str = ""
@@ -286,14 +288,3 @@ class Evaluator(Spec):
     environment: Environment | None = None
     own_tasks: bool = False
     fingerprint: Callable[[Mapping[str, Any]], str] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Command(Spec):
-    """A command of the CLI: ``target`` resolves to a click command when it is called. ``group`` is the noun that it
-    stands under (``config``), or empty for a command of its own.
-    """
-
-    kind: ClassVar[str] = "command"
-    target: str
-    group: str = ""

@@ -50,6 +50,7 @@ def memory_plan(
         stored=stored_dtype(description.config),
         longest=_in_a_step(longest, rows, training.steps, most) if training.packing else (),
         logits=next((a.logits[device] for a in chosen.accelerators if device in a.logits), 0),
+        state_bytes=chosen.optimizer.state_bytes,
     )
 
 

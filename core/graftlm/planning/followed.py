@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from graftlm.contracts.config import SETTINGS
 from graftlm.contracts.specs import Backend
@@ -10,10 +11,14 @@ from graftlm.contracts.specs import Backend
 from .settings import Settings
 
 
-def unfollowed(settings: Settings, backend: Backend) -> Iterable[str]:
-    """What was asked for and the backend would pass over in silence, a reason each."""
+def unfollowed(settings: Settings, backend: Backend, options: Mapping[str, Any]) -> Iterable[str]:
+    """What was asked for and the backend would pass over in silence, a reason each. ``options`` are those that were
+    asked for, by kind of plugin.
+    """
     for name, setting in SETTINGS.items():
         value = settings[name]
         if setting["by_backend"] and value not in (None, setting["default"]) and name not in backend.follows:
             flag = f"--{name.replace('_', '-')}"
             yield f"does not follow {flag} {value}: leave {flag} out, or choose --backend peft"
+        elif setting["by_backend"] and name not in backend.follows and options.get(setting["plugin"]):
+            yield f"does not follow --set {name}.…: leave it out, or choose --backend peft"

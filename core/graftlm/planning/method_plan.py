@@ -15,7 +15,7 @@ from graftlm_registry.suggestions import unknown
 
 from .settings import Settings, flag
 
-SETTINGS = ("rank", "alpha", "dropout", "target_modules")
+SETTINGS = ("rank", "alpha", "dropout", "target_modules", "loraplus_ratio")
 """Settings that not every method has."""
 GROUPS = ("attention", "mlp", "all-linear")
 

@@ -72,8 +72,9 @@ def _whole_weights(facts: FamilyFacts, shape: ModelShape, method: MethodPlan, ch
     lora = sum(
         LORA_RANK * (linear.inputs + linear.outputs) * linear.count for linear in shape.linear if linear.name in able
     )
+    each = 8 + chosen.optimizer.state_bytes
     return (
-        f"{method.name} trains {count:,} weights themselves, 16 bytes each with gradients and optimizer, where LoRA of "
-        f"rank {LORA_RANK} trains {lora:,}; it forgets more, and each version keeps what it changed whole: "
+        f"{method.name} trains {count:,} weights themselves, {each:.3g} bytes each with gradients and optimizer, where "
+        f"LoRA of rank {LORA_RANK} trains {lora:,}; it forgets more, and each version keeps what it changed whole: "
         "lora is recommended"
     )

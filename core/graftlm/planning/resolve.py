@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -93,6 +93,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         dropout=settings["dropout"] if "dropout" in chosen.method.settings else 0.0,
         trust_remote_code=settings["trust_remote_code"],
         backend_options=options.get("backend", {}),
+        label_smoothing=settings["label_smoothing"],
     )
     if not chosen.accelerators:
         chosen = automatic(chosen, situation, environment, registry)
@@ -113,7 +114,13 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     rendering = template_plan(prompting, description)
     lengths = sample_lengths(data_plan, settings, rendering, encoding, description.folder, registry)
     packing = any(a.packs for a in chosen.accelerators)
-    training, sizes = training_plan(settings, data_plan.splits[0].rows, packing=packing, lengths=lengths)
+    training, sizes = training_plan(
+        settings,
+        data_plan.splits[0].rows,
+        packing=packing,
+        lengths=lengths,
+        validated=bool(data_plan.split("validation")),
+    )
     method = method_plan(chosen.method, settings, facts, options.get("method", {}), parent)
     if parent is not None:
         check_same(parent, settings, method, load.rope)
@@ -162,7 +169,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         ),
     )
     check_replayed(plan.evaluations, found, settings)
-    return _sealed(_checked(plan, chosen.backend, settings))
+    return _sealed(_checked(plan, chosen.backend, unfollowed(settings, chosen.backend, said)))
 
 
 def _options(chosen: selection.Selection, said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -172,9 +179,9 @@ def _options(chosen: selection.Selection, said: Mapping[str, Mapping[str, Any]])
     return found
 
 
-def _checked(plan: Plan, backend: Backend, settings: Settings) -> Plan:
+def _checked(plan: Plan, backend: Backend, unfollowed: Iterable[str]) -> Plan:
     """The plan with what its backend, or this environment, which has to prove its work, has against the whole of it."""
-    against = tuple(unfollowed(settings, backend)) or tuple(backend.check(plan) if backend.check else ())
+    against = tuple(unfollowed) or tuple(backend.check(plan) if backend.check else ())
     if plan.environment and plan.device not in ask_probe().device_types:
         against += (
             f"environment '{plan.environment}' has a {plan.device} device, and the torch of this one, which proves and "

@@ -8,6 +8,7 @@ from typing import Any
 
 from graftlm.contracts.config import AUTO
 from graftlm.contracts.errors import UsageError
+from graftlm.contracts.optimizing import Optimizer
 from graftlm.contracts.plan import Part
 from graftlm.contracts.situation import Situation
 from graftlm.contracts.spec import Requirement, Spec
@@ -39,14 +40,15 @@ class Selection:
     accelerators: tuple[Accelerator, ...]
     quantization: Quantization
     method: TuningMethod
+    optimizer: Optimizer
     evaluators: tuple[Evaluator, ...]
     why: dict[tuple[str, str], str]
     preset: tuple[Requirement, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def specs(self) -> tuple[Backend | Accelerator | Quantization | TuningMethod | Evaluator, ...]:
-        return (self.backend, *self.accelerators, self.quantization, self.method, *self.evaluators)
+    def specs(self) -> tuple[Backend | Accelerator | Quantization | TuningMethod | Optimizer | Evaluator, ...]:
+        return (self.backend, *self.accelerators, self.quantization, self.method, self.optimizer, *self.evaluators)
 
     @property
     def attention(self) -> str:
@@ -83,14 +85,16 @@ def select(settings: Settings, registry: Registry) -> Selection:
     why |= {("accelerator", a.name): w for a, w in zip(accelerators, wanted.values(), strict=True)}
     quantization = registry.get(Quantization, settings["quantization"])
     method = registry.get(TuningMethod, settings["method"])
+    optimizer = registry.get(Optimizer, settings["optimizer"])
     evaluators = tuple(registry.get(Evaluator, name) for name in names(settings["evaluator"]))
-    for kind, spec in (("quantization", quantization), ("method", method), *(("evaluator", e) for e in evaluators)):
-        why[kind, spec.name] = settings.origins[kind]
+    for spec in (quantization, method, optimizer, *evaluators):
+        why[spec.kind, spec.name] = settings.origins[spec.kind]
     return Selection(
         backend=backend,
         accelerators=tuple(accelerators),
         quantization=quantization,
         method=method,
+        optimizer=optimizer,
         evaluators=evaluators,
         why=why,
         preset=asked.requires if isinstance(asked, BackendPreset) else (),
@@ -146,7 +150,7 @@ def against(spec: Accelerator, chosen: Selection, situation: Situation, environm
     """What speaks against an accelerator among those that are chosen; last what an installation would mend."""
     return (
         *unmet_devices(spec.requires, situation.probe),
-        *_unfit(spec, chosen.backend),
+        *_unfit(spec, chosen.backend, situation),
         *spec.supports(situation),
         *contested(spec, chosen.accelerators),
         *_lacking(spec, chosen, environment),
@@ -161,7 +165,8 @@ def _lacking(spec: Spec, chosen: Selection, environment: State | None) -> list[s
     requires = (*spec.requires, *(chosen.preset if own else ()))
     if environment is None:
         return missing(requires)
-    needless = own or (isinstance(spec, Accelerator) and not spec.attention)  # what is proved has the same attention
+    attends = isinstance(spec, Accelerator) and spec.attention  # what is proved has the same attention
+    needless = own or (isinstance(spec, Accelerator | Optimizer) and not attends)
     here = [] if needless else missing(requires)
     if environment.manifest is None or environment.kind != "ready":
         return [*here, *([environment.problem] if own else [])]
@@ -173,12 +178,14 @@ def _lacking(spec: Spec, chosen: Selection, environment: State | None) -> list[s
     return [*here, *missing(requires, environment.manifest.version, line)]
 
 
-def _unfit(spec: Accelerator, backend: Backend) -> list[str]:
+def _unfit(spec: Accelerator, backend: Backend, situation: Situation) -> list[str]:
     found = []
     if spec.packs and not backend.packs:
         found.append(f"lays samples into one row without padding, which backend {backend.name} cannot train on")
     if spec.loss and not backend.losses:
         found.append(f"computes the loss, which backend {backend.name} does itself")
+    if spec.loss and situation.label_smoothing and not spec.smooths:
+        found.append("computes the loss without --label-smoothing: leave one of them out")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from graftlm.contracts.config import AUTO, SETTINGS
 from graftlm.contracts.errors import UsageError
@@ -20,11 +21,12 @@ def micro_batches(batch: int) -> list[int]:
 
 
 def training_plan(
-    settings: Settings, rows: int, *, packing: bool = False, lengths: Sequence[int] = ()
+    settings: Settings, rows: int, *, packing: bool = False, lengths: Sequence[int] = (), validated: bool = True
 ) -> tuple[TrainingPlan, list[int]]:
     """The plan, and the micro-batches that there may be, the largest first. ``rows`` are the training rows, and
-    ``lengths`` the tokens of their samples, which are needed where steps are cut by tokens. ``UsageError`` where the
-    batch is no multiple of the micro-batch.
+    ``lengths`` the tokens of their samples, which are needed where steps are cut by tokens; ``validated``: there are
+    validation rows. ``UsageError`` where the batch is no multiple of the micro-batch, or nothing tells which weights
+    are the best.
     """
     tokens: int = settings["tokens_per_step"] or 0
     if tokens:
@@ -50,6 +52,11 @@ def training_plan(
         gradient_checkpointing=settings["gradient_checkpointing"],
         packing=packing,
         tokens_per_step=tokens,
+        loraplus_ratio=settings["loraplus_ratio"],
+        label_smoothing=settings["label_smoothing"],
+        neftune_alpha=settings["neftune_alpha"],
+        early_stopping=settings["early_stopping"] or 0,
+        keep=_keep(settings, validated),
     )
     return plan, sizes
 
@@ -74,3 +81,13 @@ def _micro_batch(settings: Settings, batch: int, sizes: Sequence[int]) -> int:
     if batch and batch % micro:
         raise UsageError(f"--batch-size {batch} is not a multiple of --micro-batch {micro}")
     return micro
+
+
+def _keep(settings: Settings, validated: bool) -> Literal["best", "last"]:
+    """What is asked; with early stopping, the best by itself."""
+    stops = settings["early_stopping"] is not None
+    for asked, said in ((stops, "--early-stopping"), (settings["keep"] == "best", "--keep best")):
+        if asked and not validated:
+            raise UsageError(f"{said} goes by the validation loss, and there are no validation rows: give --val-data")
+    kept: Literal["best", "last"] = settings["keep"] or ("best" if stops else "last")
+    return kept

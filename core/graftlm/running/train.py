@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from graftlm.contracts.config import SETTINGS
 from graftlm.contracts.errors import GraftlmError, Interrupted, PluginError, StoreError
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
@@ -136,6 +137,17 @@ def make_run() -> Path:
     return run
 
 
+UNUSUAL = ("weight_decay", "loraplus_ratio", "label_smoothing", "neftune_alpha", "early_stopping")
+"""Settings of training that a record holds where they are not the defaults."""
+
+
+def _unusual(plan: Plan, outcome: Outcome) -> Mapping[str, Any]:
+    """Hyperparameters that few runs have."""
+    asked = {name: getattr(plan.training, name) for name in UNUSUAL}
+    found = {name: value for name, value in asked.items() if value not in (0, SETTINGS[name]["default"])}
+    return found | ({"kept_step": outcome.kept_step} if 0 < outcome.kept_step < len(outcome.losses) else {})
+
+
 def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
     """The record to publish, its version still open."""
     hyperparameters: Mapping[str, Any] = {
@@ -146,12 +158,15 @@ def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         "options": plan.method.options,
         "learning_rate": plan.training.learning_rate,
         "schedule": plan.training.schedule,
-        "steps": plan.training.steps,
-        "epochs": plan.training.epochs,
+        "optimizer": plan.part("optimizer").name,
+        "optimizer_options": plan.options.get("optimizer", {}),
+        "steps": len(outcome.losses),
+        "epochs": round(plan.training.epochs * len(outcome.losses) / plan.training.steps, 4),
         "batch_size": plan.training.batch_size or None,
         "tokens_per_step": plan.training.tokens_per_step or None,
         "seed": plan.training.seed,
         "encoding": to_builtins(plan.encoding),
+        **_unusual(plan, outcome),
     }
     return AdapterRecord(
         name=plan.name,
@@ -185,7 +200,7 @@ def draft(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         proof=outcome.proof,
         scores=outcome.scores,
         final_loss=outcome.losses[-1],
-        validation_loss=outcome.validation[-1][1] if outcome.validation else None,
+        validation_loss=outcome.validation_loss,
         device=plan.probe.devices[0].name if plan.device != "cpu" else plan.probe.devices[-1].name,
         graftlm=__version__,
         parents=(plan.method.parent,) if plan.method.parent else (),

@@ -29,6 +29,7 @@ NEEDED = ("options", "target_modules", "encoding")
 """Of the hyperparameters: what later runs go on from."""
 NUMBERS = (
     "rank", "alpha", "dropout", "learning_rate", "steps", "epochs", "batch_size", "tokens_per_step", "seed", "density",
+    "weight_decay", "loraplus_ratio", "label_smoothing", "neftune_alpha", "early_stopping", "kept_step",
 )  # fmt: skip
 
 
@@ -85,8 +86,11 @@ def _hyperparameters(known: Mapping[str, Any]) -> Iterator[str]:
     for name in NUMBERS:
         if not (known.get(name) is None or _is_number(known[name])):
             yield f"says that {name} is {str(known[name])[:80]!r}, which is no number"
-    for name, kinds in (("schedule", str), ("combination", str), ("options", Mapping), ("encoding", Mapping)):
-        if not isinstance(known.get(name, kinds() if kinds is str else {}), kinds):
+    for name in ("schedule", "combination", "optimizer"):
+        if not isinstance(known.get(name, ""), str):
+            yield f"has something else than it should for {name}"
+    for name in ("options", "optimizer_options", "encoding"):
+        if not isinstance(known.get(name, {}), Mapping):
             yield f"has something else than it should for {name}"
     for name, good in (("target_modules", lambda each: isinstance(each, str)), ("weights", _is_number)):
         values = known.get(name)

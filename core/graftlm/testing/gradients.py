@@ -72,7 +72,7 @@ def gradients(plan: Plan, scratch: Path, draw: int = 0) -> Gradients:
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=DRAWN)
         patches.enter("step", model)
-        loss = patches.loss(model) or PlainLoss(plan.device)
+        loss = patches.loss(model) or PlainLoss(plan.device, plan.training.label_smoothing)
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(plan.dtype)
         model.train()
         total = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import overload
 
@@ -83,8 +83,20 @@ def collate_packed(rows: EncodedRows, samples: Sequence[int]) -> Batch:
 class Steps(Sequence[Step]):
     """Optimizer steps, put together when they are asked for."""
 
-    def __init__(self, rows: EncodedRows, order: list[list[int]], micro_batch: int, collate: Collate = collate) -> None:
+    def __init__(
+        self,
+        rows: EncodedRows,
+        order: list[list[int]],
+        micro_batch: int,
+        collate: Collate = collate,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._rows, self._order, self._micro, self._collate = rows, order, micro_batch, collate
+        self._stopped = stopped
+
+    def __iter__(self) -> Iterator[Step]:
+        """Until the run is to stop."""
+        return (self[i] for i in takewhile(lambda _: not self._stopped(), range(len(self))))
 
     def __len__(self) -> int:
         return len(self._order)

@@ -16,9 +16,11 @@ from graftlm.contracts.services import Batch, LossFunction
 from graftlm.encoding.rows import EncodedRows
 
 from .batches import MicroBatches, Steps, chunks, collate, collate_packed
+from .best import Best
 from .energy import EnergyMeter
 from .events import Events
 from .generation import inference
+from .optimizing import Stepping
 from .plain_loss import PlainLoss
 from .schedule import learning_rate
 
@@ -52,7 +54,8 @@ class RunContext:
         self.plan, self.device, self.folder, self.encoded, self.scratch = plan, plan.device, folder, encoded, scratch
         self.parent = parent
         self.model: Any = None
-        self.loss_function: LossFunction = PlainLoss(plan.device)
+        self.loss_function: LossFunction = PlainLoss(plan.device, plan.training.label_smoothing)
+        self.stepping, self.best = Stepping(plan), Best(plan.training, scratch / "best.safetensors")
         self._accelerated = loss
         self._load, self._place, self._measure = load, place, measure
         self._first_step, self._flops, self._last_step = first_step, flops, last_step
@@ -90,7 +93,7 @@ class RunContext:
         self._clock = time.perf_counter()
 
     def steps(self) -> Steps:
-        return Steps(self.rows, self._order, self.plan.training.micro_batch, self._collate)
+        return Steps(self.rows, self._order, self.plan.training.micro_batch, self._collate, lambda: self.stopped)
 
     def micro_batches(self) -> MicroBatches:
         return MicroBatches(self.rows, self._order, self.plan.training.micro_batch, self._collate)
@@ -101,6 +104,17 @@ class RunContext:
     def learning_rate(self, step: int) -> float:
         return learning_rate(step, self.plan.training)
 
+    def optimizer(self, model: Any) -> torch.optim.Optimizer:
+        return self.stepping.optimizer(model)
+
+    def set_learning_rate(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate(step) * group.get("scale", 1.0)
+
+    @property
+    def stopped(self) -> bool:
+        return self.best.stopped
+
     def checkpoint(self) -> None:
         self._events.checkpoint()
 
@@ -110,6 +124,8 @@ class RunContext:
         self.seconds += seconds
         if step != len(self.losses):
             raise RunError(f"the backend reported step {step + 1} after step {len(self.losses)}")
+        if self.stopped:
+            raise RunError(f"the backend went on with step {step + 1}, though early stopping had ended the run")
         # In fp16 the scaler finds its scale by overflowing now and then, and skips those steps.
         self._overflows = 0 if math.isfinite(gradient_norm) else self._overflows + 1
         overflow = self._overflows > (MOST_OVERFLOWS if self.plan.dtype == "fp16" else 0)
@@ -127,14 +143,16 @@ class RunContext:
         fields: dict[str, Any] = {}
         done = step + 1
         lengths = [self.rows.length(sample) for sample in self._order[step]]
-        if done == len(self._order):
+        due = done % self.plan.training.eval_every == 0 or done == len(self._order)
+        if done == len(self._order) or (due and self.plan.training.early_stopping):
             self._last_step()  # the validation that follows holds more logits than a step needs
-        if self._validation is not None and (done % self.plan.training.eval_every == 0 or done == len(self._order)):
+        if self._validation is not None and due:
             value = self._validate(model)
             if not math.isfinite(value):
                 raise RunError(f"the validation loss is {value} after step {done}: try a lower --learning-rate")
             self.validation_losses.append((done, value))
             fields["validation_loss"] = value
+            self.best.validated(done, value, self.model)
         self._events.send(
             "metric",
             step=done,

@@ -15,11 +15,14 @@ class PlainLoss:
 
     name = "cross-entropy over the trained positions"
 
-    def __init__(self, device: str) -> None:
-        self._device = device
+    def __init__(self, device: str, smoothing: float = 0.0) -> None:
+        self._device, self._smoothing = device, smoothing
 
     def __call__(self, model: Any, batch: Batch) -> torch.Tensor:
         labels = batch.labels.to(self._device)[:, 1:]
         logits = model(**batch.inputs(self._device)).logits[:, :-1]
         trained = labels != IGNORED
-        return torch.nn.functional.cross_entropy(logits[trained].float(), labels[trained], reduction="sum")
+        smoothing = self._smoothing if model.training else 0.0  # a validation loss stays one in plain nats
+        return torch.nn.functional.cross_entropy(
+            logits[trained].float(), labels[trained], reduction="sum", label_smoothing=smoothing
+        )

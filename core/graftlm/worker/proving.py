@@ -123,6 +123,8 @@ def _outcome(plan: Plan, job: TrainJob, training: Training, proof: Proof, scored
         first_loss=training.losses[0],
         losses=training.losses,
         validation=training.validation,
+        kept_step=training.kept_step,
+        stopped_early=training.stopped_early,
         tokens=training.tokens,
         seconds=training.seconds,
         tokens_per_second=training.tokens / training.seconds,

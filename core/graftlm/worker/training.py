@@ -72,15 +72,16 @@ class _Training:
         from .proof import proof_logits
 
         counts, context = self._prepare(trainer)
-        parts = (self.plan.part(kind) for kind in ("backend", "method", "quantization"))
+        parts = (self.plan.part(kind) for kind in ("backend", "method", "quantization", "optimizer"))
         self.meter = MemoryMeter(self.plan.device, [registry().find(part.kind, part.name)[1] for part in parts])
         self.events.progress("load", 0, 1)
         trainer.train(context)
         if context.model is None:
             raise RunError("the backend trained a model that it did not report: it must call 'loaded'")
-        if len(context.losses) != self.plan.training.steps:
+        if len(context.losses) != self.plan.training.steps and not context.stopped:
             raise RunError(f"{len(context.losses)} of {self.plan.training.steps} planned steps were trained")
         self.effective = replace(self.effective, accelerated=self.patches.happened())
+        self.kept_step = context.best.put_back(context.model, len(context.losses))
         self.stack.close()  # what is kept is used without accelerators, and is proved so
         self.events.progress("prove", 0, 1)
         self.tuner.save(context.model, Path(self.job.staged))
@@ -98,10 +99,12 @@ class _Training:
             seconds=context.seconds,
             total_seconds=total,
             encoding=counts,
-            effective=self.effective,
+            effective=context.stepping.measured(self.effective),
             memory=self.memory,
             base_digest=self.loaded.digest,
             energy=context.energy,
+            kept_step=self.kept_step,
+            stopped_early=len(context.losses) < self.plan.training.steps,
         )
 
     def _machine(self, rows: EncodedRows, order: list[list[int]]) -> Machine | None:
@@ -123,6 +126,7 @@ class _Training:
         from .batches import known_order
         from .context import RunContext
         from .given import GivenIds
+        from .neftune import noisy_embeddings
         from .work import step_flops
 
         encoded = self.files.encoded
@@ -193,6 +197,10 @@ class _Training:
 
         def loss(model: Any) -> LossFunction | None:
             self.patches.enter("step", model)
+            training = self.plan.training
+            if training.neftune_alpha:
+                noise = noisy_embeddings(model, training.neftune_alpha, training.seed, self.plan.device)
+                self.stack.enter_context(noise)
             return self.patches.loss(model)
 
         context = RunContext(

@@ -29,6 +29,7 @@ def graftlm_accelerators() -> Iterable[Accelerator]:
         claims=("loss",),
         loss="graftlm_plugins.accelerators.worker.supervised_loss:SupervisedLoss",
         logits=CHUNK,
+        smooths=True,
         supports=supports,
         rank=60,
         gain="fewer logits",

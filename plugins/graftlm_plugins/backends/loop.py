@@ -22,20 +22,19 @@ def gradient_scaler(context: TrainingContext) -> torch.amp.GradScaler:
 
 
 def optimize(context: TrainingContext, model: Any, loss: Loss, scaler: torch.amp.GradScaler) -> None:
-    """AdamW over the parameters that want gradients, clipped by their norm. In bf16 and fp16 the losses are computed
-    under autocast, on a CPU too.
+    """The plan's optimizer over the parameters that want gradients, clipped by their norm. In bf16 and fp16
+    the losses are computed under autocast, on a CPU too.
     """
     import torch
 
     training = context.plan.training
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True)
+    optimizer = context.optimizer(model)
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(context.plan.dtype)
     model.train()
     context.start()
     for step in context.steps():
-        for group in optimizer.param_groups:
-            group["lr"] = context.learning_rate(step.index)
+        context.set_learning_rate(optimizer, step.index)
         total = torch.zeros((), device=context.device)
         for batch in step.batches:
             context.checkpoint()

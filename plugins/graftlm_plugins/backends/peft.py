@@ -42,7 +42,15 @@ def graftlm_backends() -> Iterable[Backend]:
         target="graftlm_plugins.backends.peft:PeftTrainer",
         packs=True,
         losses=True,
-        follows=("tokens_per_step",),
+        follows=(
+            "tokens_per_step",
+            "optimizer",
+            "loraplus_ratio",
+            "label_smoothing",
+            "neftune_alpha",
+            "early_stopping",
+            "keep",
+        ),
         plain=False,
         requires=(
             Requirement(distribution="torch", minimum="2.11", below="2.14", extra="peft"),

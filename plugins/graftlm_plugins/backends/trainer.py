@@ -47,6 +47,7 @@ def graftlm_backends() -> Iterable[Backend]:
         summary="transformers.Trainer with PEFT, the baseline",
         target="graftlm_plugins.backends.trainer:HuggingFaceTrainer",
         packs=True,
+        follows=(*parts.FOLLOWS, "neftune_alpha"),
         supports=parts.unscaled,
         requires=parts.REQUIRES,
     )

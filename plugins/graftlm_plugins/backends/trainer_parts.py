@@ -19,6 +19,10 @@ REQUIRES = (
 )
 
 
+FOLLOWS = ("optimizer", "loraplus_ratio", "early_stopping", "keep")
+"""Settings that they follow, by way of the core."""
+
+
 def unscaled(situation: Situation) -> tuple[str, ...]:
     """On a CPU, accelerate gives fp16 neither autocast nor a gradient scaler, without a word."""
     if situation.dtype == "fp16" and situation.device == "cpu":
@@ -43,7 +47,7 @@ def arguments(context: TrainingContext) -> dict[str, Any]:
         "fp16": context.plan.dtype == "fp16",
         "use_cpu": context.device == "cpu",
         "seed": training.seed,
-        "optim": "adamw_torch_fused",
+        "optim": "adamw_torch_fused",  # not made: it is handed one
         "save_strategy": "no",
         "eval_strategy": "no",
         "report_to": "none",
@@ -60,15 +64,11 @@ def one_device(arguments: Any) -> Any:
 
 
 def optimizers(context: TrainingContext, model: Any) -> tuple[Any, Any]:
-    """AdamW on what is trained, and a schedule that gives the plan's learning rates."""
+    """The plan's optimizer on what is trained, and a schedule that gives the plan's learning rates."""
     import torch
 
-    training = context.plan.training
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: context.learning_rate(step) / training.learning_rate
-    )
+    peak, optimizer = context.plan.training.learning_rate, context.optimizer(model)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: context.learning_rate(step) / peak)
     return optimizer, schedule
 
 
@@ -146,6 +146,7 @@ def _reporting(context: TrainingContext, tokens: Callable[[int, Mapping[str, flo
                 gradient_norm=float(logs.get("grad_norm", 0.0)),
                 model=kwargs["model"],
             )
+            control.should_training_stop = control.should_training_stop or context.stopped
 
     return Reporting()
 

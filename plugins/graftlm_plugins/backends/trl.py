@@ -210,6 +210,7 @@ def graftlm_backends() -> Iterable[Backend]:
         summary="TRL's SFTTrainer, with its own packing where asked",
         target="graftlm_plugins.backends.trl:TrlTrainer",
         packs=True,
+        follows=parts.FOLLOWS,
         supports=supports,
         notes=notes,
         check=check,

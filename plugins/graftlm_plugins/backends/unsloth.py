@@ -227,6 +227,7 @@ def graftlm_backends() -> Iterable[Backend]:
         name="unsloth",
         summary="Unsloth's patched models and kernels, made for GPUs",
         target="graftlm_plugins.backends.unsloth:UnslothTrainer",
+        follows=("optimizer", "loraplus_ratio", "early_stopping", "keep"),
         supports=supports,
         notes=notes,
         check=check,

@@ -155,6 +155,7 @@ LORA = TuningMethod(
     keeps="adapter",
     target="graftlm_plugins.methods.lora_tuner:LoraTuner",
     requires=(PEFT,),
+    settings=("rank", "alpha", "dropout", "target_modules", "loraplus_ratio"),
     options=OPTIONS,
     trained=counting.lora,
     check=against,

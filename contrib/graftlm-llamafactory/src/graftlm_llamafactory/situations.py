@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .arguments import ATTENTION
+from .arguments import ATTENTION, SCHEDULES
 
 if TYPE_CHECKING:
     from graftlm.api import Plan, Situation
@@ -80,16 +80,19 @@ def _attention(situation: Situation) -> Iterable[str]:
 
 def check(plan: Plan) -> Sequence[str]:
     """Reasons against the whole of a plan."""
+    asked, found = plan.training.schedule, []
+    if asked not in SCHEDULES:
+        found.append(f"has no --schedule {asked} here: choose one of {', '.join(SCHEDULES)}, or {OTHER}")
     if not plan.options.get("backend", {}).get("neat_packing"):
-        return ()
+        return tuple(found)
     if plan.training.packing:
-        return ("packs itself with backend.neat_packing: leave that out, or the accelerator that packs",)
+        found.append("packs itself with backend.neat_packing: leave that out, or the accelerator that packs")
     if plan.attention not in plan.model.facts.packing:
-        return (
+        found.append(
             f"LLaMA-Factory's packing would let the samples of a row see each other here with {plan.attention} "
-            "attention: leave backend.neat_packing out",
+            "attention: leave backend.neat_packing out"
         )
-    return ()
+    return tuple(found)
 
 
 def notes(situation: Situation) -> Sequence[str]:

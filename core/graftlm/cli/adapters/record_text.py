@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from graftlm.contracts.evaluated import EvaluationRecord
 from graftlm.contracts.outcome import Effective, Machine
@@ -95,8 +96,22 @@ def _origin(record: AdapterRecord) -> list[tuple[str, str]]:
         ("data digest", record.data_digest[:16]),
         *(("training", form.format(**h)) for by, form in TRAINING.items() if said >= {"steps", by, "epochs", "seed"}),
         *([("learning rate", RATE.format(**h))] if said >= {"learning_rate", "schedule"} else []),
+        *([("optimizer", _optimizer(h))] if "optimizer" in said else []),
         *([("loss", loss)] if loss else []),
     ]
+
+
+EXTRAS = {
+    "weight_decay": "weight decay", "loraplus_ratio": "LoRA+ ratio", "label_smoothing": "label smoothing",
+    "neftune_alpha": "NEFTune alpha", "early_stopping": "early stopping", "kept_step": "kept is step",
+}  # fmt: skip
+
+
+def _optimizer(h: Mapping[str, Any]) -> str:
+    """With what few runs have."""
+    options = option_words("optimizer", str(h["optimizer"]), h.get("optimizer_options") or {})
+    extras = [f"{word} {exact(h[name])}" for name, word in EXTRAS.items() if h.get(name) is not None]
+    return ", ".join([str(h["optimizer"]), *options, *extras])
 
 
 def evaluations_text(found: Sequence[tuple[EvaluationRecord, Path]]) -> str:

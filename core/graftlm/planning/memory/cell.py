@@ -8,6 +8,8 @@ from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.model import FamilyFacts, LinearShape, ModelShape
 
 FP32 = 4
+ADAMW = 2 * FP32
+"""Bytes of AdamW's two moments."""
 WIDTHS = {"fp32": FP32, "bf16": 2, "fp16": 2}
 """Bytes of a scalar."""
 
@@ -16,7 +18,8 @@ WIDTHS = {"fp32": FP32, "bf16": 2, "fp16": 2}
 class Cell:
     """``bits`` are of a quantized weight, 0 where none is; ``trained`` counts scalars; ``targets`` are the adapted
     modules. A micro-batch is ``samples`` rows padded to ``tokens``, of which the share ``answered`` is trained;
-    ``accumulates``: there are several to an optimizer step. ``stored`` is the precision of the files.
+    ``accumulates``: there are several to an optimizer step. ``stored`` is the precision of the files. ``state_bytes``
+    are the optimizer's a trained scalar.
 
     ``longest`` are the longest samples, the longest first, where those of a micro-batch lie in one row without padding;
     empty where they are padded. ``logits`` are the bytes of logits in fp32 that are there at once, 0 for all of them.
@@ -38,6 +41,7 @@ class Cell:
     stored: str = "bf16"
     longest: tuple[int, ...] = ()
     logits: int = 0
+    state_bytes: float = ADAMW
 
     @property
     def width(self) -> int:

@@ -12,12 +12,10 @@ from graftlm.contracts.plan import MemoryPlan
 
 from .activations import kept
 from .advice import advice
-from .cell import FP32, Cell
+from .cell import ADAMW, FP32, Cell
 from .logits import logits as logits_of
 from .weights import dequantized, masters, weights, widest
 
-MOMENTS = 2
-"""AdamW's, in fp32 like what it trains."""
 CPU_SPARE = 80 << 20
 """Buffers of the math libraries, their code, and small tensors whose memory malloc keeps."""
 GPU_SPARE = 40 << 20
@@ -42,6 +40,7 @@ def estimate(
     stored: str = "bf16",
     longest: Sequence[int] = (),
     logits: int = 0,
+    state_bytes: float = ADAMW,
 ) -> MemoryPlan:
     """What training takes at its peak in bytes, beside what imports take, and what would make it fit.
 
@@ -49,9 +48,10 @@ def estimate(
     quantized weight, 0 where none is quantized; ``trained`` counts scalars; ``keeps`` is ``adapter`` or ``overlay``.
     ``targets`` are the adapted modules (the family's own choice where it is None), ``answered`` the share of positions
     that are trained, ``accumulates`` whether an optimizer step has several micro-batches, ``stored`` the precision
-    that the weights' files have. ``longest`` are the lengths of the longest samples, the longest first, where those of
-    a micro-batch are packed into one row, and ``logits`` the bytes of logits in fp32 that are there at once, 0 for
-    those of every position. Raises ``ModelError`` where the family does not tell the model's shape.
+    that the weights' files have, ``state_bytes`` the optimizer's bytes a trained scalar. ``longest`` are the lengths of
+    the longest samples, the longest first, where those of a micro-batch are packed into one row, and ``logits`` the
+    bytes of logits in fp32 that are there at once, 0 for those of every position. Raises ``ModelError`` where the
+    family does not tell the model's shape.
 
     On a CPU the figures were measured (``benchmarks/memory.py``) with memory handed back at once, as a worker asks of
     malloc. On a GPU they are carried over: what autograd keeps, the loss, gradients and moments are the same there;
@@ -76,6 +76,7 @@ def estimate(
         stored=stored,
         longest=tuple(longest),
         logits=logits,
+        state_bytes=state_bytes,
     )
     plan = reckoned(cell, available)
     return plan if plan.fits else replace(plan, advice=advice(cell, available, lambda c: reckoned(c, available).total))
@@ -91,7 +92,7 @@ def reckoned(cell: Cell, available: int) -> MemoryPlan:
     """Without advice. The total is less than the sum where not all of it is there at one moment."""
     held, at_rest = kept(cell), weights(cell)
     head = logits_of(cell)
-    own, gradients, moments = masters(cell), cell.trained * FP32, MOMENTS * cell.trained * FP32
+    own, gradients, moments = masters(cell), cell.trained * FP32, int(cell.state_bytes * cell.trained)
     spare = CPU_SPARE if cell.device == "cpu" else GPU_SPARE
     steady = at_rest.resting + own + moments
     passing = held.whole + head if not held.recomputed else held.whole + max(head, held.recomputed)

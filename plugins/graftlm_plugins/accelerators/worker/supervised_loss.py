@@ -34,6 +34,7 @@ class SupervisedLoss:
     def __init__(self, context: PatchContext) -> None:
         model = context.model
         self._device, self._happened = context.device, context.happened
+        self._smoothing = context.plan.training.label_smoothing
         self._causal = model.get_base_model() if hasattr(model, "get_base_model") else model
         if getattr(model, "active_peft_config", None) is not None and model.active_peft_config.is_prompt_learning:
             raise RunError("supervised-logits: a method that adds tokens to the text moves its positions: leave it out")
@@ -48,13 +49,15 @@ class SupervisedLoss:
         wanted, targets = trained.flatten().nonzero().flatten().to(self._device), labels[trained].to(self._device)
         hidden = self._head.hidden(batch.inputs(self._device))[:, :-1]
         hidden = hidden.reshape(-1, hidden.shape[-1]).index_select(0, wanted)
+        smoothing = self._smoothing if model.training else 0.0
         if len(targets) <= self._chunk:
-            return _loss(self._head, hidden, targets)
+            return _loss(self._head, hidden, targets, smoothing)
         pairs = zip(torch.split(hidden, self._chunk), torch.split(targets, self._chunk), strict=True)
         if self._head.frozen() and hidden.requires_grad:
-            return _Chunked.apply(hidden, targets, self._head, self._chunk)  # type: ignore[no-any-return,no-untyped-call]
+            given = (hidden, targets, self._head, self._chunk, smoothing)
+            return _Chunked.apply(*given)  # type: ignore[no-any-return,no-untyped-call]
         return sum(
-            (checkpoint(_loss, self._head, *pair, use_reentrant=False) for pair in pairs),
+            (checkpoint(_loss, self._head, *pair, smoothing, use_reentrant=False) for pair in pairs),
             torch.zeros((), device=self._device),
         )
 
@@ -96,21 +99,23 @@ def _standing_in(decoder: Any, output: Any) -> Iterator[None]:
             decoder.forward = before
 
 
-def _loss(head: _Head, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return cross_entropy(head(hidden).float(), targets, reduction="sum")
+def _loss(head: _Head, hidden: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:
+    return cross_entropy(head(hidden).float(), targets, reduction="sum", label_smoothing=smoothing)
 
 
 class _Chunked(torch.autograd.Function):
     """The summed loss over chunks; of the backward pass, only the gradient of the hidden states is kept."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, targets: torch.Tensor, head: _Head, size: int) -> torch.Tensor:
+    def forward(
+        ctx: Any, hidden: torch.Tensor, targets: torch.Tensor, head: _Head, size: int, smoothing: float
+    ) -> torch.Tensor:
         total = torch.zeros((), device=hidden.device)
         gradients: list[torch.Tensor] = []
         for part, labels in zip(torch.split(hidden.detach(), size), torch.split(targets, size), strict=True):
             with torch.enable_grad():
                 part = part.requires_grad_()
-                loss = _loss(head, part, labels)
+                loss = _loss(head, part, labels, smoothing)
             gradients += torch.autograd.grad(loss, part)
             total += loss.detach()
         ctx.save_for_backward(torch.cat(gradients))
@@ -119,4 +124,4 @@ class _Chunked(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
         (saved,) = ctx.saved_tensors
-        return saved * gradients[0], None, None, None
+        return saved * gradients[0], None, None, None, None

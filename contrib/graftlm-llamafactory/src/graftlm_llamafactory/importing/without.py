@@ -31,7 +31,7 @@ REASONS: Mapping[str, str] = {
     "graftlm trains on one device": """
         accelerator_config ddp_* deepspeed fsdp* hyper_parallel_args local_rank master_* parallelism_config ray_* tpu_*
         use_hyper_parallel use_mca""",
-    "graftlm takes AdamW and the plain loss: see 'graftlm plugins list' for backends with others": """
+    "graftlm may have it as optimizer, loraplus-ratio, label-smoothing or neftune-alpha: give it by hand": """
         adafactor adam_* apollo_* asft_alpha average_tokens_across_devices badam_* eaft_alpha galore_*
         label_smoothing_factor loraplus_* lr_scheduler_kwargs moe_aux_loss_coef neftune_noise_alpha optim optim_*
         use_adam_mini use_apollo use_asft_loss use_badam use_dft_loss use_eaft_loss use_galore use_muon""",
@@ -53,7 +53,7 @@ REASONS: Mapping[str, str] = {
     "graftlm decides it by device and dtype": """
         gradient_checkpointing_kwargs half_precision_backend no_cuda quantization_device_map upcast_layernorm
         upcast_lmhead_output use_cpu use_reentrant_gc""",
-    "graftlm trains all steps that the plan says": "early_stopping_steps",
+    "give early-stopping, which counts validations": "early_stopping_steps",
     "it is for measuring LLaMA-Factory itself": """
         enable_torch_profiler profile_modules profiler_* skip_memory_metrics""",
 }
