@@ -23,7 +23,8 @@ CONFIG = {"model_type": "mistral", "vocab_size": 97, "sliding_window": None, **L
 
 
 def context(model: Any) -> Any:
-    return SimpleNamespace(model=model, device="cpu", happened={})
+    plan = SimpleNamespace(training=SimpleNamespace(label_smoothing=0.0))
+    return SimpleNamespace(model=model, device="cpu", happened={}, plan=plan)
 
 
 def model_of(**changes: Any) -> Any:
