@@ -86,10 +86,11 @@ bench-cpu: $(INSTALLED) ## The suites of a CPU: every backend, checked and measu
 bench-engine: $(INSTALLED) ## graftlm's engine on a CPU against every peer at its best and as it comes (three quarters of an hour, quiet machine)
 	$(call bench-plugins,$(BIN)/python)
 	for name in trl unsloth llamafactory; do $(BENCH) $(BIN)/graftlm envs create $$name || exit 1; done
-	$(BIN)/python benchmarks/engine/model.py .bench/engine-model 2> /dev/null
+	$(BIN)/python benchmarks/engine_model.py .bench/engine-model 2> /dev/null
 	$(BENCH) $(BIN)/graftlm bench run --config benchmarks/engine.yaml --out .bench/engine --stop-after $(BENCH_MINUTES)
-	$(BIN)/python benchmarks/engine/goals.py .bench/engine
+	$(BIN)/python benchmarks/engine_goals.py .bench/engine
 	$(BIN)/python benchmarks/publish.py .bench/engine
+	$(BIN)/python benchmarks/engine_scale.py .bench/engine-model
 
 parity: $(INSTALLED) ## The same plan on every backend, on four models, through the gate (environments as bench-cpu makes them)
 	$(call bench-plugins,$(BIN)/python)
