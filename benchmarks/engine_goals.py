@@ -1,4 +1,6 @@
-"""What the engine is to reach against the peers, and whether it did: ``python engine_goals.py FOLDER`` of 'make bench-engine'.
+"""What the engine is to reach against the peers, and whether it did.
+
+``python engine_goals.py FOLDER``, that of 'make bench-engine'.
 
 Ratios are taken within rounds; the median of the rounds counts, with a 95% interval. Peers that pack make their own
 rows: their tokens a step may differ by 5% from the plan's, which is checked.

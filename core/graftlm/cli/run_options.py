@@ -74,7 +74,7 @@ class NumberOr(click.ParamType):  # type: ignore[type-arg]
         try:
             return int(value)
         except ValueError:
-            self.fail(f"{value!r} is neither a whole number nor {' or '.join(self._words)}.", param, ctx)
+            self.fail(f"{value!r} is neither an integer nor {' or '.join(self._words)}.", param, ctx)
 
 
 def repeatable_options(without: Sequence[str]) -> Callable[[F], F]:
