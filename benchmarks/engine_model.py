@@ -1,6 +1,6 @@
 """Lays out the model of the engine's figures: Qwen2's architecture with 24M parameters and random weights.
 
-``python engine_model.py FOLDER``. Hidden 384, 8 layers, 8,192 tokens of vocabulary, tokenizer and template of tiny-qwen:
+``python engine_model.py FOLDER``: hidden 384, 8 layers, 8,192 words, tokenizer and template of tiny-qwen:
 small enough that a step takes a second on two cores, large enough that products of matrices are what takes the time.
 """
 

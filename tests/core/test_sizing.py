@@ -116,7 +116,7 @@ def test_the_table_says_what_was_chosen(run: Callable[..., Any], alpaca: Path, m
     assert "of 12 samples (6 a forward pass" in run(*asked, "--micro-batch", "6").out
     said = run(*asked, "--micro-batch", "many")
     assert said.code == 2
-    assert "'many' is neither a whole number nor auto" in said.err
+    assert "'many' is neither an integer nor auto" in said.err
 
 
 def test_other_words_are_refused(home: Path, alpaca: Path) -> None:
