@@ -97,7 +97,7 @@ parity: $(INSTALLED) ## The same plan on every backend, on four models, through 
 	$(BENCH) $(BIN)/graftlm bench run --config benchmarks/parity.yaml --out .bench/parity
 	$(BIN)/python benchmarks/publish.py .bench/parity
 
-GPU_SUITES ?= gpu gpu-sweep
+GPU_SUITES ?= gpu-engine gpu gpu-sweep
 bench-gpu: $(GPU_INSTALLED) ## The suites of one GPU, with the torch that is installed (GPU_SUITES=gpu BENCH_MINUTES=8: a part)
 	$(call bench-plugins,$(GPU_BIN)/python)
 	-for name in trl unsloth; do $(BENCH) $(if $(wildcard wheels),PIP_NO_INDEX=1 PIP_FIND_LINKS=$(CURDIR)/wheels) \

@@ -47,7 +47,11 @@ PARENTS: Mapping[str, Mapping[str, Any]] = {
         "options": {"method": {"use_rslora": True}},
     },
     "loha": {"method": "loha", "rank": 4, "alpha": 8.0},
-    "saved": {"dtype": "bf16", "options": {"method": {"modules_to_save": ["lm_head"], "bias": "lora_only"}}},
+    "saved": {
+        "dtype": "bf16",
+        "learning_rate": 5e-3,
+        "options": {"method": {"modules_to_save": ["lm_head"], "bias": "lora_only"}},
+    },
     "full": {"method": "full", "learning_rate": 3e-3},
     "full-bf16": {"method": "full", "learning_rate": 3e-3, "dtype": "bf16"},
     "freeze": {"method": "freeze", "learning_rate": 5e-3, "options": {"method": {"layers": 1, "embeddings": True}}},
