@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import psutil
 import torch
@@ -36,10 +37,22 @@ class MemoryMeter:
         cuda = self._device == "cuda"
         return MemoryUse(
             imports=self._imports,
-            peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT,
+            peak=peak_of_process(),
             device_peak=torch.cuda.max_memory_allocated() if cuda else 0,
             device_reserved=torch.cuda.max_memory_reserved() if cuda else 0,
         )
+
+
+def peak_of_process() -> int:
+    """The largest resident size of this process so far, in bytes. Linux hands what ``getrusage`` tells on from the
+    process that started this one, however large that was; what it says of the address space begins anew.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 
 def _modules(specs: Iterable[Spec]) -> Iterator[str]:
