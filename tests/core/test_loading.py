@@ -228,10 +228,10 @@ def test_fp16_on_a_cpu_trains_with_a_gradient_scaler(world: World, monkeypatch: 
             return scaled
 
     monkeypatch.setattr(torch.amp, "GradScaler", Watched)
-    exact = trained(world, max_steps=8)
+    exact = trained(world, max_steps=8, learning_rate=5e-3)
     assert {enabled for enabled, _ in scales} == {False}
     scales.clear()
-    half = trained(world, dtype="fp16", max_steps=8)
+    half = trained(world, dtype="fp16", max_steps=8, learning_rate=5e-3)
     assert half.effective.dtype == "fp16"
     assert len(scales) == 8
     assert all(enabled and scale >= 1024 for enabled, scale in scales)
