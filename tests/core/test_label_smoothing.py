@@ -60,7 +60,7 @@ def test_the_head_where_labels_are_has_the_same_gradients(
     home: Path, alpaca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     """All at once, and in chunks behind a frozen head."""
-    monkeypatch.setattr(supervised_loss, "CPU_CHUNK", chunk)
+    monkeypatch.setitem(supervised_loss.CHUNK, "cpu", chunk)
     plans = {
         (smoothing, name): plan_of(alpaca, label_smoothing=smoothing, accelerator=name)
         for smoothing in (0.0, 0.3)
@@ -77,7 +77,7 @@ def test_the_head_where_labels_are_has_the_same_gradients(
 def test_a_head_that_is_trained_has_them_too(
     home: Path, alpaca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervised_loss, "CPU_CHUNK", 40_000)
+    monkeypatch.setitem(supervised_loss.CHUNK, "cpu", 40_000)
     ours, plain = (
         gradients(plan_of(alpaca, label_smoothing=0.3, accelerator=name, method="full"), tmp_path)
         for name in ("supervised-logits", "sdpa")
