@@ -33,7 +33,11 @@ def outcome_text(trained: Trained) -> str:
         + (f", {effective.quantized_layers} layers quantized" if effective.quantized_layers else "")
         + (f", {size(outcome.memory.training)} of memory" if outcome.memory else ""),
         *[f"accelerated by {accelerated(effective)}"] * bool(effective.accelerated),
-        *([f"measured of this machine: {machine_words(effective.machine)}"] if effective.machine else []),
+        *(
+            [f"measured of this machine: {machine_words(effective.machine, effective.dtype)}"]
+            if effective.machine
+            else []
+        ),
         *[f"computed by other code than transformers' and PEFT's: {others}"] * bool(others),
         "proved: it changes the outputs, the files reload as trained, the base is unchanged",
         *_otherwise(outcome.encoding),

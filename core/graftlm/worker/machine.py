@@ -11,19 +11,19 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from graftlm.contracts.model import ModelShape
 from graftlm.contracts.outcome import Machine
 from graftlm.contracts.plan import Plan
-from graftlm.contracts.serial import from_json, to_json
 
 WORTH = 5e11
 """Operations of a run from which on measuring is worth its half second: some five seconds of work."""
 SECONDS = 0.5
 TOKENS = 1024
+LARGEST = 2e9
+"""Operations of one product at most: of a large model's sizes, fewer tokens are multiplied."""
 CLEARLY = 1.15
 """Another way than torch's own must be this many times as fast: noise is no reason."""
 EXACT = 2.0
@@ -49,29 +49,22 @@ class Way:
         return time.perf_counter() - began
 
 
-def settle_machine(
-    shape: ModelShape, plan: Plan, operations: float, kept: Path
-) -> tuple[Machine | None, Callable[[], None]]:
+def settle_machine(shape: ModelShape, plan: Plan, operations: float) -> tuple[Machine | None, Callable[[], None]]:
     """Set threads and matmul precision for this process; what was measured, and what sets both back.
 
-    ``kept`` holds what was settled before, where it is there: a run that goes on computes as it began. None, and all is
-    as torch has it, where there is nothing to choose (a GPU), or the run, of so many ``operations``, is too short to
-    gain by it.
+    None, and all is as torch has it, where there is nothing to choose (a GPU), or the run, of so many ``operations``,
+    is too short to gain by it.
     """
     before = Way(torch.get_num_threads(), torch.get_float32_matmul_precision())
-    if plan.device != "cpu" or (operations < WORTH and not kept.is_file()):
+    if plan.device != "cpu" or operations < WORTH:
         return None, before.set
-    if kept.is_file():
-        found = from_json(kept.read_bytes(), Machine, str(kept))
-    else:
-        found = measure(shape.hidden, shape.intermediate or shape.hidden, plan.dtype)
-        kept.write_bytes(to_json(found))
+    found = measure(shape.hidden, shape.intermediate or shape.hidden, plan.dtype)
     Way(found.threads, found.matmul).set()
     return found, before.set
 
 
 def measure(inner: int, outer: int, dtype: str) -> Machine:
-    """The fastest way for products of ``[TOKENS, inner]`` with ``[inner, outer]`` in the run's precision, and its rate
+    """The fastest way for products of ``[tokens, inner]`` with ``[inner, outer]`` in the run's precision, and its rate
     in the other one. Ways are tried in turn, so that what else the machine does slows all of them alike; the process's
     settings are as before afterwards.
     """
@@ -81,7 +74,9 @@ def measure(inner: int, outer: int, dtype: str) -> Machine:
     ways = {"fp32": [Way(n, m) for n in threads for m in matmuls], "bf16": [Way(n, before.matmul) for n in threads]}
     try:
         times: dict[tuple[str, Way], list[float]] = {(d, way): [] for d, each in ways.items() for way in each}
-        left, right = torch.randn(TOKENS, inner), torch.randn(outer, inner)
+        tokens = int(max(64, min(TOKENS, LARGEST // (2 * inner * outer))))
+        draw = torch.Generator().manual_seed(0)  # the run's own draws stay as they are
+        left, right = torch.randn(tokens, inner, generator=draw), torch.randn(outer, inner, generator=draw)
         given = {"fp32": (left, right), "bf16": (left.bfloat16(), right.bfloat16())}
         end = time.perf_counter() + SECONDS
         while time.perf_counter() < end or len(next(iter(times.values()))) < 3:
@@ -89,7 +84,7 @@ def measure(inner: int, outer: int, dtype: str) -> Machine:
                 taken.append(way.seconds(*given[d]))
     finally:
         before.set()
-    operations = 2 * TOKENS * inner * outer
+    operations = 2 * tokens * inner * outer
     rates = {key: operations / statistics.median(taken[1:]) for key, taken in times.items()}
     mine = "bf16" if dtype == "bf16" else "fp32"
 
@@ -113,7 +108,8 @@ def measure(inner: int, outer: int, dtype: str) -> Machine:
 
 def _exact(inner: int, outer: int) -> bool:
     """Whether products by "medium" are as exact here as fp32's: on processors with bf16 units it may round to bf16."""
-    left, right = torch.randn(64, inner), torch.randn(outer, inner)
+    draw = torch.Generator().manual_seed(0)
+    left, right = torch.randn(64, inner, generator=draw), torch.randn(outer, inner, generator=draw)
     truth = torch.nn.functional.linear(left.double(), right.double())
     before = torch.get_float32_matmul_precision()
     errors = {}

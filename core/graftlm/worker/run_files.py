@@ -27,7 +27,6 @@ class RunFiles:
         self.run = run
         self.encoded, self.scratch = run / "encoded", run / "scratch"
         self.initial = run / "initial" / "adapter.safetensors"
-        self.machine = run / "machine.json"
         self.base_digest = run / "initial" / "base.sha256"
         self.training = run / "training.json"
         self.answers = run / "answers.json"

@@ -118,7 +118,7 @@ class _Training:
         some = order[:20]
         work = [step_flops(shape, 0, self.plan.method.keeps, [rows.length(i) for i in samples]) for samples in some]
         operations = sum(work) / len(some) * len(order)
-        found, restore = settle_machine(shape, self.plan, operations, self.files.machine)
+        found, restore = settle_machine(shape, self.plan, operations)
         self.stack.callback(restore)
         return found
 

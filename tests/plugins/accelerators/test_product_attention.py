@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from graftlm_plugins.accelerators.worker import product_attention as under_test
 from graftlm_plugins.accelerators.worker.product_attention import ProductAttention
+from graftlm_plugins.accelerators.worker.varlen_attention import VarlenAttention
 
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -60,6 +63,21 @@ def test_in_16_bits_it_rounds_its_result_alone() -> None:
     truth = expected(given, [40, 20], 0.3, 0).view_as(found)
     assert torch.equal(found, truth.to(torch.bfloat16)) or float((found - truth).abs().max()) < 2**-7
     assert all(g.dtype == torch.bfloat16 for g in torch.autograd.grad(found.float().sum(), given))
+
+
+@pytest.mark.parametrize("spread", [1.0, 4.0, 8.0])
+def test_scores_are_in_fp32_under_autocast_too(spread: float) -> None:
+    """As in training: rounded scores would be another function than the one whose gradient is computed."""
+    query, key, value = drawn(64, 6, 2, torch.bfloat16)
+    given = (query * spread, key, value)
+    patch = VarlenAttention(SimpleNamespace(model=None, happened={}))  # type: ignore[arg-type]
+    positions = torch.cat([torch.arange(40), torch.arange(24)])[None]
+    patch._take(positions)
+    patch._packed = True
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = patch.attend(None, *given, None, scaling=1.0)
+    truth = expected(given, [40, 24], 1.0, 0).view_as(found)
+    assert float((found - truth).norm() / truth.norm()) < 2**-8
 
 
 def test_nothing_as_large_as_the_scores_is_kept() -> None:

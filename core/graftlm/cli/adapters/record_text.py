@@ -54,7 +54,7 @@ def record_text(record: AdapterRecord, path: Path, tags: Sequence[str] = (), not
         *([("environment", record.environment)] if record.environment else []),
         ("effective", f"{ran}, {effective.adapted_layers} layers adapted"),
         *([("accelerated", accelerated(effective))] if effective.accelerated else []),
-        *([("machine", machine_words(effective.machine))] if effective.machine else []),
+        *([("machine", machine_words(effective.machine, effective.dtype))] if effective.machine else []),
         *([("code of others", others)] if (others := code_of_others(effective)) else []),
         ("its size", f"{effective.trainable_parameters:,} of {effective.total_parameters:,} parameters"),
         ("effect", f"changes the logits by up to {proof.effect:.3g}; reloaded, they differ by {proof.reload:.3g}"),
@@ -134,12 +134,15 @@ def accelerated(effective: Effective) -> str:
     return "; ".join(f"{name} ({', '.join(f'{what} {n}' for what, n in done.items())})" for name, done in parts)
 
 
-def machine_words(machine: Machine) -> str:
+def machine_words(machine: Machine, dtype: str) -> str:
     """What was measured of the machine and taken, and whether another precision would have been clearly faster."""
-    threads = f"{machine.threads} thread{'s' if machine.threads > 1 else ''}"
-    most = max(machine.rates.values()) / 1e9
+    by = {"highest": "BLAS", "medium": "oneDNN"}.get(machine.matmul, machine.matmul)
+    taken = {name: rate for name, rate in machine.rates.items() if name.startswith(f"{dtype}, {machine.threads} ")}
+    own = [rate for name, rate in taken.items() if dtype == "bf16" or name.endswith(machine.matmul)]
+    measured = f" {own[0] / 1e9:,.0f} GFLOP/s measured" if own else ""
+    words = f"bf16 products{measured}; fp32 ones by {by}" if dtype == "bf16" else f"fp32 products by {by},{measured}"
     faster = f"; {machine.best} multiplies {1 / machine.gain:.1f} times as fast here" if machine.gain < 2 / 3 else ""
-    return f"{threads}, {machine.matmul} fp32 products, of at most {most:,.0f} GFLOP/s measured{faster}"
+    return f"{machine.threads} thread{'s' if machine.threads > 1 else ''}; {words.rstrip(',')}{faster}"
 
 
 def code_of_others(effective: Effective) -> str:

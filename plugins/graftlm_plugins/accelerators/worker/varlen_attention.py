@@ -114,7 +114,9 @@ class VarlenAttention:
             return _in_one_call(query, key, value, self._lengths, arguments[0], arguments[2]), None
         if query.device.type == "cpu" and not arguments[1]:
             scale = arguments[0] or query.shape[-1] ** -0.5
-            return ProductAttention.apply(query, key, value, self._lengths, scale, arguments[2]), None  # type: ignore[no-untyped-call]
+            with torch.autocast("cpu", enabled=False):  # which would make 16 bits of the products again
+                out = ProductAttention.apply(query, key, value, self._lengths, scale, arguments[2])  # type: ignore[no-untyped-call]
+            return out, None
         return _one_by_one(query, key, value, self._lengths, *arguments), None
 
 
