@@ -23,6 +23,7 @@ from typing import Any
 from results import keep
 
 from graftlm.contracts.outcome import MemoryUse
+from graftlm.running.worker_process import THRIFTY
 from graftlm_registry.models import catalogue
 
 BIN = Path(sys.executable).parent
@@ -142,7 +143,7 @@ def measure(cell: Cell) -> dict[str, Any]:
             "--batch-size", str(cell.samples * MICRO_BATCHES), "--micro-batch", str(cell.samples), "--val-split", "0",
             "--test-split", "0", "--no-retention", "--json", *cell.flags,
         ]  # fmt: skip
-        environment = {**os.environ, "GRAFTLM_HOME": str(home)}
+        environment = {**os.environ, **THRIFTY, "GRAFTLM_HOME": str(home)}  # as where memory is short
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode:
             raise SystemExit(f"{cell.name}: {done.stderr.strip() or done.stdout.strip()}")

@@ -424,13 +424,21 @@ def test_thoughts_and_blank_lines_are_not_asked_of_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "total", "thrifty"), [("cpu", 2 << 30, True), ("cpu", 1 << 20, False), ("cuda", 2 << 30, False)]
+    ("device", "total", "available", "thrifty"),
+    [
+        ("cpu", 6 << 30, 7 << 30, True),
+        ("cpu", 6 << 30, 9 << 30, False),  # new pages for each tensor would take more time than all else
+        ("cpu", 1 << 20, 1 << 20, False),
+        ("cuda", 6 << 30, 7 << 30, False),
+    ],
 )
-def test_a_worker_with_a_large_plan_on_a_cpu_hands_memory_back(
-    tmp_path: Path, device: str, total: int, thrifty: bool
+def test_a_worker_on_a_cpu_hands_memory_back_where_it_is_short(
+    tmp_path: Path, device: str, total: int, available: int, thrifty: bool
 ) -> None:
     from graftlm.running.worker_process import THRIFTY, _thrift
 
-    (tmp_path / "plan.json").write_text(json.dumps({"device": device, "memory": {"total": total}}))
+    (tmp_path / "plan.json").write_text(
+        json.dumps({"device": device, "memory": {"total": total, "available": available}})
+    )
     assert _thrift(tmp_path) == (THRIFTY if thrifty else {})
     assert _thrift(tmp_path / "nowhere") == {}

@@ -46,7 +46,9 @@ def claim(plan: Plan) -> str:
     computed (backend, attention, packing without padding, micro-batches, checkpointing) is no part of it; a backend's
     own options, where they are not its defaults, are.
     """
-    training = replace(plan.training, micro_batch=0, packing=False, gradient_checkpointing=False, eval_every=0)
+    training = replace(plan.training, micro_batch=0, packing=False, gradient_checkpointing=False)
+    if not training.early_stopping and training.keep == "last":  # else a validation decides what is kept
+        training = replace(training, eval_every=0)
     load = replace(plan.load, name="", attention="", linear_classes=())
     own = {name: value for name, value in plan.options.get("backend", {}).items() if value not in (None, False, "", 0)}
     data = [(split.name, split.digest) for split in plan.data.splits if split.name != "test"]

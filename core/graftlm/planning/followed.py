@@ -10,6 +10,9 @@ from graftlm.contracts.specs import Backend
 
 from .settings import Settings
 
+USUAL = {"keep": "last"}
+"""What any backend does, where the settings' table states no default."""
+
 
 def unfollowed(settings: Settings, backend: Backend, options: Mapping[str, Any]) -> Iterable[str]:
     """What was asked for and the backend would pass over in silence, a reason each. ``options`` are those that were
@@ -17,7 +20,8 @@ def unfollowed(settings: Settings, backend: Backend, options: Mapping[str, Any])
     """
     for name, setting in SETTINGS.items():
         value = settings[name]
-        if setting["by_backend"] and value not in (None, setting["default"]) and name not in backend.follows:
+        usual = (None, setting["default"], USUAL.get(name))
+        if setting["by_backend"] and value not in usual and name not in backend.follows:
             flag = f"--{name.replace('_', '-')}"
             yield f"does not follow {flag} {value}: leave {flag} out, or choose --backend peft"
         elif setting["by_backend"] and name not in backend.follows and options.get(setting["plugin"]):

@@ -37,7 +37,9 @@ def sized(training: TrainingPlan, sizes: Sequence[int], settings: Settings, reck
     """
     plain = reckon(training)
     if plain is None or not plain.available:
-        return Sized(training, plain)
+        unknown = "what it takes is not reckoned for this method and model" if plain is None else "there is no telling"
+        said = f"micro-batch {training.micro_batch} (auto could not choose by the memory: {unknown})"
+        return Sized(training, plain, notes=(said,) if settings["micro_batch"] == AUTO else ())
     found = _Search(training, sizes, settings, reckon, plain)
     return found.result()
 

@@ -80,7 +80,7 @@ def _micro_batch(settings: Settings, batch: int, sizes: Sequence[int]) -> int:
     micro: int = said
     if batch and batch % micro:
         raise UsageError(f"--batch-size {batch} is not a multiple of --micro-batch {micro}")
-    return micro
+    return micro if batch else min(micro, sizes[0])
 
 
 def _keep(settings: Settings, validated: bool) -> Literal["best", "last"]:

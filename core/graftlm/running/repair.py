@@ -19,7 +19,7 @@ from graftlm_registry.plugins import Registry
 KEPT = (
     "data", "val_data", "test_data", "val_split", "test_split", "split_rule", "split", "format", "columns",
     "capability", "data_size", "max_length", "overlong", "train_on", "evaluator", "retention_suite",
-    "trust_remote_code", "micro_batch", "batch_size", "tokens_per_step",
+    "trust_remote_code", "micro_batch", "batch_size", "tokens_per_step", "optimizer", "loraplus_ratio", "schedule",
 )  # fmt: skip
 """Settings of the first round that the second has again."""
 
@@ -37,8 +37,8 @@ def repair_plan(
     first = first_plan(record)
     said = {name: first.settings[name] for name in KEPT if first.origins.get(name) == "asked" or name == "data"}
     said["thinking"] = "on" if first.encoding.thinking else "auto" if not first.data.thoughts else "off"
-    if first.options.get("evaluator"):
-        said["options"] = {"evaluator": dict(first.options["evaluator"])}
+    if options := {kind: dict(first.options[kind]) for kind in ("evaluator", "optimizer") if first.options.get(kind)}:
+        said["options"] = options
     if data:
         said["data"] = data
     said |= {"from_adapter": record.reference, "replay": skill, "replay_ratio": ratio}

@@ -16,7 +16,7 @@ from graftlm.contracts.plan import Plan
 from .targets import resolve_target
 
 SECOND = frozenset(("lora_B", "lora_embedding_B"))
-"""Names of LoRA's matrices that start from zero."""
+"""Names of LoRA's matrices that are multiplied with last."""
 
 
 class Stepping:

@@ -9,6 +9,7 @@ a cache) goes to what was there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from inspect import signature
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 NAME = "sdpa"
 HALF = (torch.bfloat16, torch.float16)
+LARGEST_HEAD = 256
+"""Numbers a head that torch's kernel takes."""
 
 
 def lengths_of(positions: torch.Tensor) -> tuple[int, ...]:
@@ -110,7 +113,7 @@ class VarlenAttention:
             raise RunError("varlen: this architecture's attention was given other rows than the model")
         window = given.get("sliding_window")
         arguments = (given.get("scaling"), given.get("dropout") or 0.0, window or 0)
-        if query.is_cuda and query.dtype in HALF and not arguments[1]:
+        if not arguments[1] and _takes(query, value, window or 0):
             return _in_one_call(query, key, value, self._lengths, arguments[0], arguments[2]), None
         if query.device.type == "cpu" and not arguments[1]:
             scale = arguments[0] or query.shape[-1] ** -0.5
@@ -118,6 +121,25 @@ class VarlenAttention:
                 out = ProductAttention.apply(query, key, value, self._lengths, scale, arguments[2])  # type: ignore[no-untyped-call]
             return out, None
         return _one_by_one(query, key, value, self._lengths, *arguments), None
+
+
+def _takes(query: torch.Tensor, value: torch.Tensor, window: int) -> bool:
+    """Whether torch's kernel for rows of several samples computes this: it is made for 16 bits and for GPUs from
+    Ampere on, and knows windows since torch 2.13.
+    """
+    if not query.is_cuda or query.dtype not in HALF or max(query.shape[-1], value.shape[-1]) > LARGEST_HEAD:
+        return False
+    if torch.version.cuda and torch.cuda.get_device_capability(query.device) < (8, 0):
+        return False
+    return not window or "window_size" in _arguments()
+
+
+@cache
+def _arguments() -> frozenset[str]:
+    """Of torch's kernel: torch 2.11 has fewer than 2.13."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return frozenset(signature(varlen_attn).parameters)
 
 
 def _one_by_one(
@@ -158,7 +180,7 @@ def _in_one_call(
 ) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    takes = signature(varlen_attn).parameters  # torch 2.11 has fewer than 2.13
+    takes = _arguments()
     groups = query.shape[1] // key.shape[1]
     given: dict[str, Any] = {"scale": scale}
     if groups > 1 and "enable_gqa" in takes:
@@ -167,8 +189,6 @@ def _in_one_call(
         key, value = (part.repeat_interleave(groups, dim=1) for part in (key, value))
     if "window_size" in takes:
         given["window_size"] = (window - 1 if window else -1, 0)
-    elif window:
-        raise RunError("varlen: this torch has no window in its kernel for packed rows: install torch 2.13 or later")
     else:
         given["is_causal"] = True
     borders = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32).to(query.device)
