@@ -26,9 +26,10 @@ def reporting(context: TrainingContext, packed: PackedRows | None = None) -> Any
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             model = kwargs["model"]
             if args.gradient_accumulation_steps > 1 and not _divides_by_the_step(model):
+                mend = "leave backend.neat_packing out" if packed else "give a --micro-batch that is the --batch-size"
                 raise RunError(
                     "LLaMA-Factory would weigh the micro-batches of this model alike, however many trained tokens "
-                    "they hold: give a --micro-batch that is the --batch-size"
+                    f"they hold: {mend}"
                 )
             context.loaded(model, packing=packed is not None)
             context.start()

@@ -98,6 +98,11 @@ def check(plan: Plan) -> Sequence[str]:
 def notes(situation: Situation) -> Sequence[str]:
     """What stops nothing."""
     found = []
+    if situation.backend_options.get("neat_packing"):
+        found.append(
+            "LLaMA-Factory packs the rows itself: order and batches are its own, one packed row at a time and as many "
+            "to a step as come nearest to the plan's tokens; memory is reckoned for the plan's batches"
+        )
     if situation.quantization != "none":
         found.append("LLaMA-Factory's quantization was not tried by graftlm on a GPU yet; its layers are counted")
     return tuple(found)
