@@ -33,11 +33,11 @@ POLITE = {
 """oneDNN and torch keep compiled products of 128 shapes instead of 1,024, at half a megabyte each: rows of any length
 have no end of shapes. It cost no time (32 cost a third), and took 170 of 1,290 MiB off a run.
 
-Waiting threads soon sleep. Spinning as long as libgomp does by itself made a run eight times slower where other programs
-shared the cores; not spinning at all made it two times slower where none did."""
+Waiting threads soon sleep. Spinning as long as libgomp does by itself made a run eight times slower where other
+programs shared the cores; not spinning at all made it two times slower where none did."""
 THRIFTY = {"MALLOC_MMAP_THRESHOLD_": "131072"}
 """glibc gives tensors back at once instead of keeping them in pieces. Without it a run on a CPU takes up to a third
-more memory than its tensors; with it, each tensor waits for new pages: measured, two and a half times as long a step."""
+more memory than its tensors; with it, each tensor waits for new pages: measured, a step takes 2.6 times as long."""
 LOG = "log.txt"
 LARGE = 512 << 20
 """Bytes of a plan below which no worker is thrifty."""
