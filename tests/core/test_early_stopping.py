@@ -112,3 +112,15 @@ def test_nothing_is_put_back_where_the_last_are_kept(tmp_path: Path) -> None:
 def test_a_backend_that_lets_nothing_be_validated_has_no_best(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="let nothing be validated"):
         Best(PLAN, tmp_path / "best.safetensors").put_back(SimpleNamespace(), 4)
+
+
+def test_a_patience_that_no_run_has_is_told(alpaca: Path) -> None:
+    def notes(patience: int) -> list[str]:
+        asked = RunConfig(
+            data=str(alpaca), model="tiny-mistral", max_steps=20, val_split=0.2, eval_every=10, early_stopping=patience
+        )
+        return [note for note in resolve(asked, registry()).notes if "--early-stopping" in note]
+
+    assert notes(1) == []
+    (said,) = notes(2)
+    assert said.startswith("--early-stopping 2 cannot end this run: it has 2 validations")

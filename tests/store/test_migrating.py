@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 from collections.abc import Callable
@@ -117,23 +118,26 @@ def test_a_folder_that_cannot_be_listed_stops_it(call: str, old: AdapterStore, m
 
 def test_killed_and_read_at_every_call(quick: Path, figures: Callable[[str], None]) -> None:
     """Killed at each call, those that read among them: every state in between is read, listed and verified."""
-    cut = Cut(MIGRATE, quick)
-    kills = number = 0
-    layouts = set()
-    while True:
-        number += count(short=9, whole=1)
+    cut, stride = Cut(MIGRATE, quick), count(short=9, whole=1)
+    layouts: list[int] = []
+
+    def killed_at(number: int) -> bool:
         root = cut.copy()
         ended = run(partial(_killed, root, number))
         if ended.signal != signal.SIGKILL:
             assert not ended.said, ended.said
-            break
-        kills += 1
-        layouts.add(Layout(root).version())
+            return False
+        layouts.append(Layout(root).version())
         assert listed(AdapterStore(root)) == ["other@1", "skill@1", "skill@2"]
         cut.check(root)
         assert Layout(root).version() == LAYOUT
-    assert layouts == {1, 2} or (layouts == {1} and count(short=True, whole=False))  # the last calls may be passed over
-    figures(f"{kills} kills: read in every state, migrated by the next try, 0 corrupt")
+        return True
+
+    number = next(number for number in itertools.count(stride, stride) if not killed_at(number))
+    for last in range(number - stride + 1, number):  # at the end the layout's version changes
+        killed_at(last)
+    assert set(layouts) == {1, 2}
+    figures(f"{len(layouts)} kills: read in every state, migrated by the next try, 0 corrupt")
 
 
 def _killed(root: Path, number: int) -> None:

@@ -118,7 +118,7 @@ def _precision(plan: Plan) -> str:
 
 
 def _optimizer(plan: Plan) -> str:
-    """``adamw, weight decay 0, gradient norm clipped at 1``, with its options where they are not its defaults."""
+    """``adamw, beta1 0.9, …, weight decay 0, gradient norm clipped at 1``, with what is asked beside."""
     name, training = plan.part("optimizer").name, plan.training
     options = option_words("optimizer", name, plan.options.get("optimizer", {}))
     decay, norm = f"weight decay {training.weight_decay:g}", f"gradient norm clipped at {training.max_grad_norm:g}"

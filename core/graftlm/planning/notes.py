@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from graftlm.contracts.config import AUTO
 from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.model import FamilyFacts, ModelShape
-from graftlm.contracts.plan import DataPlan, MemoryPlan, MethodPlan
+from graftlm.contracts.plan import DataPlan, MemoryPlan, MethodPlan, TrainingPlan
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.specs import PromptTemplate
 from graftlm.data.replay import wanted
@@ -28,8 +29,15 @@ def notes(
     memory: MemoryPlan | None,
     parent: AdapterRecord | None,
     template: PromptTemplate,
+    training: TrainingPlan,
 ) -> Iterator[str]:
     """Each a sentence."""
+    validations = math.ceil(training.steps / training.eval_every)
+    if training.early_stopping >= validations:
+        yield (
+            f"--early-stopping {training.early_stopping} cannot end this run: it has {validations} validations, one "
+            f"every {training.eval_every} steps (--eval-every)"
+        )
     if data.replayed:
         yield from _less_replayed(settings, data)
     if method.keeps == "overlay" and facts.shape is not None:

@@ -164,7 +164,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
         memory=memory,
         notes=(
             *fitted.notes,
-            *notes(settings, data_plan, facts, load, chosen, method, memory, parent, template),
+            *notes(settings, data_plan, facts, load, chosen, method, memory, parent, template, training),
             *chosen.backend.notes(situation),
         ),
     )

@@ -4,7 +4,8 @@
 - A frozen linear layer keeps nothing of its input, an adapted one keeps it for ``lora_A`` or its own weights. In fp32
   layers that read the same tensor share it; under autocast each has a cast copy of its own.
 - Fused attention keeps its queries, keys, values and output, and a mask as numbers, which is one for each layer. In a
-  packed row it takes a sample at a time: keys are repeated, outputs put together, and there is no mask.
+  packed row it takes a sample at a time: keys are repeated, outputs put together, and there is no mask. (On a CPU
+  ``varlen`` repeats no keys, and has fp32 copies of one layer's instead: reckoned alike.)
 - A gated MLP keeps the gate before and after its activation, and what it is multiplied with.
 """
 
