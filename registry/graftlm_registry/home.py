@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -53,11 +54,27 @@ def keep_folder(made: Path, folder: Path) -> None:
 
 
 def link(path: Path, target: Path) -> None:
-    """The same file at another place: a link where the file system has them, so a later sweep takes nothing away."""
+    """The same file at another place: a link where the file system has them, so a later sweep takes nothing away. What
+    is there stays.
+    """
     try:
         os.link(path, target)
+    except FileExistsError:
+        return
     except OSError:
-        shutil.copyfile(path, target)
+        with replaced(target) as fresh:
+            shutil.copyfile(path, fresh)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A file to write, which is put into the place of ``path`` when the block ends: nobody ever finds half of it."""
+    fresh = beside(path)
+    try:
+        yield fresh
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def sweep(folder: Path, days: float = 30, most: int = 20_000_000_000) -> None:

@@ -18,8 +18,9 @@ from graftlm.contracts.versions import versions
 from graftlm.planning.resolve import resolve
 from graftlm.source import code_digest
 from graftlm.worker.effective import effective, loaded_by_a_backend, place
+from graftlm.worker.initial_weights import place_initial
 from graftlm.worker.load import load_base
-from graftlm.worker.training import check_process, place_initial
+from graftlm.worker.process_check import check_process
 from graftlm_plugins.methods.lora_tuner import LoraTuner
 from graftlm_registry.plugins import registry
 

@@ -33,7 +33,6 @@ def demo(model: str, skill: str, backend: str, as_json: bool) -> None:
     from graftlm_registry.models import catalogue
     from graftlm_registry.plugins import registry
 
-    from .loss_picture import save_loss_picture
     from .progress import Progress
 
     started = time.monotonic()
@@ -51,7 +50,7 @@ def demo(model: str, skill: str, backend: str, as_json: bool) -> None:
         click.echo(f"{model} has never been asked: {data.question}")
         click.echo(f"training a LoRA adapter with {backend} on {rows} rows …")
     with Progress(quiet=as_json) as progress:
-        trained = carry_out(plan, registry(), progress.on_event, also=save_loss_picture)
+        trained = carry_out(plan, registry(), progress.on_event)
     seconds = time.monotonic() - started
     if as_json:
         click.echo(json.dumps(_summary(trained, model, skill, seconds)))

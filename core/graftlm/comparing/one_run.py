@@ -18,11 +18,12 @@ from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json
 from graftlm.contracts.specs import Backend
 from graftlm.running.jobs import interpreter_of, lay_out_run, write_job
+from graftlm.running.record_draft import draft
 from graftlm.running.rows import encode_rows
-from graftlm.running.train import draft, make_run
 from graftlm.running.worker_process import OnEvent, StartWorker
 from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import Registry
+from graftlm_registry.runs import make_run
 
 from .cells import Cell
 from .rates import Rates
@@ -148,7 +149,7 @@ def _kept(done: RunResult, plan: Plan, outcome: Outcome, run: Path, judged: Judg
     """
     folder = judged.samples / f"{judged.names[done.cell]}.r{done.round}"
     shutil.rmtree(folder, ignore_errors=True)
-    kept = make_run()
+    kept = make_run().folder
     shutil.copyfile(run / "plan.json", kept / "plan.json")
     for place in (folder, kept / "samples"):
         if (run / "samples").is_dir():  # something was scored

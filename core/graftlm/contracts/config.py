@@ -204,6 +204,23 @@ class RunConfig:
     seed: int | None = _setting("Seed of order and initial weights", default=0, minimum=0, maximum=2**31 - 1)
     eval_every: int | None = _setting("Steps between validations (default: ten in a run)", minimum=1, maximum=MOST)
 
+    checkpoint_every: int | None = _setting(
+        "Keep a checkpoint after every N optimizer steps (beside the minutes; one is kept whenever a run is stopped)",
+        minimum=1,
+        maximum=MOST,
+        by_backend=True,
+    )
+    checkpoint_minutes: float | None = _setting(
+        "Keep a checkpoint every X minutes (0: only after --checkpoint-every, and when a run is stopped)",
+        default=10.0,
+        minimum=0,
+        maximum=100_000,
+        by_backend=True,
+    )
+    deterministic: bool | None = _setting(
+        "Only kernels that give the same bits each time (a GPU may get slower), and nothing measured decides how",
+        default=False,
+    )
     early_stopping: int | None = _setting(
         "Stop after this many validations without a better loss", minimum=1, maximum=MOST, metavar="N", by_backend=True
     )

@@ -38,6 +38,10 @@ class RunError(GraftlmError):
     exit_code = 1
 
 
+class OutOfMemory(RunError):
+    """There was no memory for what was asked, on the device or on the machine."""
+
+
 class Interrupted(GraftlmError):
     """Stopped by the user. ``exit_code`` is 128 plus the signal, as a shell has it."""
 

@@ -31,6 +31,11 @@ class TrainJob:
     where it runs in a backend's own environment, the base environment does that, in a job of its own. ``code`` is the
     digest of the front's graftlm. ``answers``: how many prompts of the data the proof answers with the staged adapter,
     by ``answer_tokens`` at most.
+
+    ``resumes``: checkpoints are kept, each after so many steps (``checkpoint_steps``) or seconds
+    (``checkpoint_seconds``), of which 0 is never, and gone on from. ``micro_batch`` stands in place of the plan's where
+    it is not 0; the ``too_large`` ones ran out of memory. ``any_stack``: other packages than the plan's are told, and
+    stop nothing. ``out`` is a folder that the adapter is also written to, or empty.
     """
 
     run: str
@@ -41,6 +46,13 @@ class TrainJob:
     code: str = ""
     answers: int = 0
     answer_tokens: int = 32
+    resumes: bool = False
+    checkpoint_steps: int = 0
+    checkpoint_seconds: float = 0.0
+    micro_batch: int = 0
+    too_large: tuple[int, ...] = ()
+    any_stack: bool = False
+    out: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

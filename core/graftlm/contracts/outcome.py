@@ -175,12 +175,22 @@ class EncodingCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spike:
+    """A step whose loss stands far above those before it: ``usual`` is their median."""
+
+    step: int
+    loss: float
+    usual: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """What training gave: ``losses`` are mean nats a trained token, one an optimizer step; ``validation`` are
     (step, loss) pairs. ``tokens`` are real (non-padding) ones, and ``seconds`` the time in the training loop;
     ``total_seconds`` counts from the worker's start. ``base_digest`` is of the base's weights as loaded, or empty where
     the backend loads them itself. ``energy`` is what the device took in the training loop, in joules, or None where
-    it does not tell. ``kept_step`` is the step whose weights are kept.
+    it does not tell. ``kept_step`` is the step whose weights are kept. ``resumed`` are the steps after which the run
+    was gone on with, and ``digest`` that of the staged files. ``too_large`` are micro-batches that ran out of memory.
     """
 
     losses: tuple[float, ...]
@@ -195,6 +205,10 @@ class Training:
     energy: float | None = None
     kept_step: int = 0
     stopped_early: bool = False
+    spikes: tuple[Spike, ...] = ()
+    resumed: tuple[int, ...] = ()
+    too_large: tuple[int, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +218,7 @@ class Outcome:
     ``seconds`` is the time in the training loop, ``tokens_per_second`` real (non-padding) tokens in it.
     ``adapter`` is ``name@version`` once published; ``staged`` the folder of the staged adapter, ``digest`` its digest.
     ``kept_step`` is the step whose weights these are (0: the last), ``stopped_early``: before all steps were done.
+    ``spikes``, ``resumed`` and ``too_large`` are the training's.
     """
 
     run: str
@@ -226,6 +241,9 @@ class Outcome:
     changes: tuple[Change, ...] = ()
     kept_step: int = 0
     stopped_early: bool = False
+    spikes: tuple[Spike, ...] = ()
+    resumed: tuple[int, ...] = ()
+    too_large: tuple[int, ...] = ()
 
     @property
     def validation_loss(self) -> float | None:

@@ -118,7 +118,8 @@ class TrainingPlan:
     many samples that their tokens come nearest to ``tokens_per_step``; its last micro-batch may then be smaller.
     ``packing``: the samples of a micro-batch lie in one row, without padding. ``loraplus_ratio`` is the learning rate
     of LoRA's second matrices, as a multiple of the others'. ``early_stopping`` counts validations without a
-    better loss after which it stops, 0 where it never does; ``keep`` says which weights are kept.
+    better loss after which it stops, 0 where it never does; ``keep`` says which weights are kept. ``deterministic``:
+    only kernels that give the same bits each time, and nothing that is measured decides how it computes.
     """
 
     epochs: float
@@ -140,6 +141,7 @@ class TrainingPlan:
     neftune_alpha: float = 0.0
     early_stopping: int = 0
     keep: Literal["best", "last"] = "last"
+    deterministic: bool = False
 
     @property
     def step_size(self) -> str:

@@ -73,6 +73,14 @@ class LossFunction(Protocol):
         """The summed loss of the micro-batch's trained tokens in nats, a scalar that can be differentiated."""
 
 
+class Stateful(Protocol):
+    """Something with a state of tensors, numbers, texts, and dicts, lists and tuples of them."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
+
+
 class TrainingContext(Protocol):
     """What a backend is handed."""
 
@@ -103,7 +111,16 @@ class TrainingContext(Protocol):
         """
 
     def steps(self) -> Steps:
-        """The optimizer steps in the plan's order."""
+        """The optimizer steps in the plan's order; iterating begins with the first that is not done yet."""
+
+    def resumable(self, name: str, thing: Stateful) -> None:
+        """Keep the state of ``thing`` in every checkpoint under this name; where the run goes on from one, it is loaded
+        now. The optimizer of ``optimizer`` and torch's, numpy's and Python's own generators are kept already. A state
+        may change in an optimizer step alone, before ``stepped``.
+        """
+
+    def generator(self) -> torch.Generator:
+        """A generator of random numbers on the device, seeded by the plan, whose state every checkpoint keeps."""
 
     def micro_batches(self) -> Sequence[Batch]:
         """The same data, one forward pass at a time."""

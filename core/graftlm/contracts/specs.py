@@ -236,6 +236,8 @@ class Backend(Spec):
     as it is where nobody asks for accelerators: a baseline, or what accelerates itself. ``follows`` names the settings
     that it follows beyond those that every backend does (``by_backend`` in the settings' table). ``notes`` are
     sentences that a plan shows and that stop nothing. ``check(plan)`` gives reasons against the whole of a plan.
+    ``resumes``: a run of it can be stopped anywhere and gone on with: it takes its steps from ``context.steps``, and
+    tells ``context.resumable`` of whatever it keeps from one step to the next.
     ``as_is``: somebody's script, with whatever it makes of the plan: what it does is measured and told in a comparison,
     where of another backend it would be an error, and nothing of it is kept.
     """
@@ -247,6 +249,7 @@ class Backend(Spec):
     losses: bool = False
     plain: bool = True
     follows: tuple[str, ...] = ()
+    resumes: bool = False
     as_is: bool = False
     supports: Callable[[Situation], Sequence[str]] = anywhere
     notes: Callable[[Situation], Sequence[str]] = anywhere

@@ -57,6 +57,7 @@ def training_plan(
         neftune_alpha=settings["neftune_alpha"],
         early_stopping=settings["early_stopping"] or 0,
         keep=_keep(settings, validated),
+        deterministic=settings["deterministic"],
     )
     return plan, sizes
 

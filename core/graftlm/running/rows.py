@@ -38,8 +38,12 @@ def kept_rows(plan: Plan, registry: Registry) -> Path:
 
 
 def encode_rows(plan: Plan, run: Path, on_event: OnEvent, start: StartWorker) -> None:
-    """Put ``RUN/encoded/SPLIT.safetensors`` there: what was encoded before is taken again."""
+    """Put ``RUN/encoded/SPLIT.safetensors`` there: what was encoded before is taken again, and what is there stays."""
     splits = [split for split in plan.data.splits if split.name in TRAINED_ON]
+    if all(
+        (run / "encoded" / f"{split.name}.{kind}").is_file() for split in splits for kind in ("safetensors", "json")
+    ):
+        return
     folders: dict[str, Path] = {split.name: encoded_folder(split, plan.template, plan.encoding) for split in splits}
     missing = {name: str(folder) for name, folder in folders.items() if not is_kept(folder)}
     if missing:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from graftlm.contracts.errors import GraftlmError, RunError, named_error
+from graftlm.contracts.errors import GraftlmError, OutOfMemory, RunError, named_error
 from graftlm.environments.interpreter import BASE, Interpreter
 
+from .out_of_memory import kills
 from .stopping import interrupted
 
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -53,6 +54,7 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
     Raises what the worker reported, ``RunError`` where it died without a word, and ``Interrupted`` on Ctrl-C, after
     the worker has left.
     """
+    killed = kills()
     process, read_end = start_worker(job, folder, at)
     try:
         last = _listen(read_end, folder / "events.jsonl", on_event)
@@ -66,6 +68,8 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
         raise
     if last.get("event") == "done" and process.returncode == 0:
         return last
+    if process.returncode == -signal.SIGKILL and kills() > killed:
+        raise OutOfMemory("the system killed the worker, because its memory ran out")
     raise failure(last, process.returncode, folder, at)
 
 
@@ -118,16 +122,34 @@ def _thrift(folder: Path) -> Mapping[str, str]:
 
 
 def _listen(read_end: int, kept: Path, on_event: OnEvent) -> Mapping[str, Any]:
-    """Pass the events on and keep them; the last one. A line that a dying worker left unfinished is none."""
+    """Pass the events on and keep them; the last one. A line that a dying worker left unfinished is none. A disk that
+    takes no more of them stops nothing.
+    """
     last: Mapping[str, Any] = {}
-    with os.fdopen(read_end, encoding="utf-8") as lines, kept.open("a", encoding="utf-8") as file:
+    full = False
+    _whole_lines(kept)
+    with os.fdopen(read_end, encoding="utf-8") as lines, kept.open("ab", buffering=0) as file:
         for line in lines:
-            if line.endswith("\n"):
-                file.write(line)
-                file.flush()
-                last = json.loads(line)
-                on_event(last)
+            if not line.endswith("\n"):
+                continue
+            last = json.loads(line)
+            try:
+                file.write(line.encode())
+            except OSError as error:
+                if not full:
+                    on_event({"event": "warning", "message": f"{kept} cannot be written: {error.strerror}"})
+                full = True
+            on_event(last)
     return last
+
+
+def _whole_lines(path: Path) -> None:
+    """A line that a killed supervisor left unfinished must not run into the next one."""
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
 
 
 def stop_worker(process: subprocess.Popen[bytes]) -> None:

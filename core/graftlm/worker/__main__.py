@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from graftlm.contracts.errors import GraftlmError, StoreError, public_name
+from graftlm.contracts.errors import GraftlmError, Interrupted, OutOfMemory, StoreError, public_name
 
 JOBS = {
     "encode": ("encoding", "encode_job"),
@@ -59,7 +60,8 @@ def main() -> int:
         if not isinstance(error, GraftlmError):
             traceback.print_exc()
         kind, message, code = _reported(error)
-        events.send("failed", kind=kind, message=message, exit_code=code)
+        with suppress(Interrupted):  # nobody hears it
+            events.send("failed", kind=kind, message=message, exit_code=code)
         return code
     return 0
 
@@ -68,9 +70,21 @@ def _reported(error: BaseException) -> tuple[str, str, int]:
     """Kind, message and exit code. A full disk comes in the words of whichever library met it."""
     if "No space left on device" in f"{error} {error.__cause__}":
         error = StoreError("the disk is full: free some space")
+    elif not isinstance(error, GraftlmError) and no_memory(error):
+        error = OutOfMemory(_sentence(error))
     if isinstance(error, GraftlmError):
         return public_name(error), str(error), error.exit_code
     return type(error).__name__, _sentence(error), 1
+
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "not enough memory")
+"""What torch, CUDA and the C++ library say, in lower case."""
+
+
+def no_memory(error: BaseException) -> bool:
+    """Whether the device or the machine had none left. torch has a class for a GPU alone."""
+    said = f"{type(error).__name__}: {error}".lower()
+    return isinstance(error, MemoryError) or "outofmemory" in said or any(words in said for words in NO_MEMORY)
 
 
 def _sentence(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.services import Tuner
+from graftlm_registry.home import replaced
 
 from .digest import base_digest
 from .effective import Loaded, loaded_base, place
@@ -60,4 +61,5 @@ def _attach(plan: Plan, model: Any, files: Files, tuner: Tuner) -> Any:
 def write_initial(model: Any, path: Path) -> None:
     """What is trained, by the names of the parameters."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}, path)
+    with replaced(path) as fresh:
+        save_file({n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}, fresh)

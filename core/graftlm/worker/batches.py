@@ -16,6 +16,7 @@ from graftlm.contracts.services import Batch, Step
 from graftlm.encoding.order import steps
 from graftlm.encoding.rows import EncodedRows, load_rows
 from graftlm.encoding.tokenizing import IGNORED
+from graftlm_registry.home import replaced
 
 Collate = Callable[[EncodedRows, Sequence[int]], Batch]
 
@@ -37,7 +38,8 @@ def known_order(plan: Plan, encoded: Path) -> list[list[int]]:
         return order
     rows = load_rows(encoded / "train.safetensors")
     order = [sorted(step, key=rows.length, reverse=True) for step in draw_order(rows.lengths(), plan.training)]
-    path.write_text(json.dumps(order), encoding="utf-8")
+    with replaced(path) as fresh:
+        fresh.write_text(json.dumps(order), encoding="utf-8")
     return order
 
 
@@ -90,13 +92,14 @@ class Steps(Sequence[Step]):
         micro_batch: int,
         collate: Collate = collate,
         stopped: Callable[[], bool] = lambda: False,
+        start: int = 0,
     ) -> None:
         self._rows, self._order, self._micro, self._collate = rows, order, micro_batch, collate
-        self._stopped = stopped
+        self._stopped, self._start = stopped, start
 
     def __iter__(self) -> Iterator[Step]:
-        """Until the run is to stop."""
-        return (self[i] for i in takewhile(lambda _: not self._stopped(), range(len(self))))
+        """From where the run goes on, until it is to stop."""
+        return (self[i] for i in takewhile(lambda _: not self._stopped(), range(self._start, len(self))))
 
     def __len__(self) -> int:
         return len(self._order)

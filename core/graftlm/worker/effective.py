@@ -186,20 +186,19 @@ def _computed_in(model: Any, plan: Plan) -> str:
     return names.get(most := counts.most_common(1)[0][0], str(most)) if counts else plan.dtype
 
 
-def place(model: Any, initial: Mapping[str, torch.Tensor]) -> None:
-    """Put a run's initial weights into what is trained; ``RunError`` where they are of another adapter."""
+def place(model: Any, initial: Mapping[str, torch.Tensor], what: str = "the run's initial weights") -> None:
+    """Put weights of the run into what is trained; ``RunError`` where they are of another adapter."""
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if initial.keys() != trainable.keys():
         other = sorted(initial.keys() ^ trainable.keys())
         raise RunError(
-            f"the run's initial weights are of another adapter than the loaded one: {len(other)} tensors differ, "
-            f"the first {other[0]}"
+            f"{what} are of another adapter than the loaded one: {len(other)} tensors differ, the first {other[0]}"
         )
     for name, parameter in trainable.items():  # copying would spread and round what does not fit
         if (parameter.shape, parameter.dtype) != (initial[name].shape, initial[name].dtype):
             raise RunError(
-                f"{name} is {parameter.dtype} {tuple(parameter.shape)} in the loaded adapter, and the run's initial "
-                f"weights are {initial[name].dtype} {tuple(initial[name].shape)}"
+                f"{name} is {parameter.dtype} {tuple(parameter.shape)} in the loaded adapter, and in {what} it is "
+                f"{initial[name].dtype} {tuple(initial[name].shape)}"
             )
     with torch.no_grad():
         for name, parameter in trainable.items():

@@ -7,6 +7,8 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -24,6 +26,7 @@ class Events:
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLERR | select.POLLHUP)
         self._signal = 0
+        self._at_once = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
@@ -31,6 +34,8 @@ class Events:
         if self._signal:
             os._exit(128 + number)
         self._signal = number
+        if self._at_once:
+            self.checkpoint()
 
     def send(self, event: str, **fields: Any) -> None:
         line = json.dumps({"event": event, "time": round(time.time(), 3), **fields}).encode() + b"\n"
@@ -46,9 +51,21 @@ class Events:
     def warning(self, message: str) -> None:
         self.send("warning", message=message)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Where nothing can be lost, as while a base is loaded: a signal raises ``Interrupted`` wherever it comes."""
+        self.checkpoint()
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
     def checkpoint(self) -> None:
         """Raise ``Interrupted`` where a signal came, or the supervisor has gone."""
         if self._signal:
-            raise Interrupted(f"stopped by {signal.Signals(self._signal).name}")
+            error = Interrupted(f"stopped by {signal.Signals(self._signal).name}")
+            error.exit_code = 128 + self._signal
+            raise error
         if self._poll.poll(0):
             raise Interrupted("nobody supervises this run any more")

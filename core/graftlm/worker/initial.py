@@ -6,12 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from graftlm.contracts.services import Tuner
+from graftlm_registry.home import replaced
 
 from .events import Events
+from .initial_weights import draw_weights
 from .patches import Patches
 from .run_files import RunFiles
 from .targets import resolve_target
-from .training import draw_weights
 
 
 def initial_job(run: Path, events: Events) -> None:
@@ -37,5 +38,6 @@ def initial_job(run: Path, events: Events) -> None:
     else:  # an overlay begins as the base
         digest = base_digest(load_base(plan.load, Path(job.model), plan.device).model)
     files.base_digest.parent.mkdir(parents=True, exist_ok=True)
-    files.base_digest.write_text(digest, encoding="ascii")
+    with replaced(files.base_digest) as fresh:  # the last of what this job makes
+        fresh.write_text(digest, encoding="ascii")
     events.send("done")

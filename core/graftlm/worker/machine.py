@@ -37,6 +37,11 @@ class Way:
     threads: int
     matmul: str
 
+    @staticmethod
+    def now() -> Way:
+        """What this process is set to."""
+        return Way(torch.get_num_threads(), torch.get_float32_matmul_precision())
+
     def set(self) -> None:
         torch.set_num_threads(self.threads)
         torch.set_float32_matmul_precision(self.matmul)
@@ -55,7 +60,7 @@ def settle_machine(shape: ModelShape, plan: Plan, operations: float) -> tuple[Ma
     None, and all is as torch has it, where there is nothing to choose (a GPU), or the run, of so many ``operations``,
     is too short to gain by it.
     """
-    before = Way(torch.get_num_threads(), torch.get_float32_matmul_precision())
+    before = Way.now()
     if plan.device != "cpu" or operations < WORTH:
         return None, before.set
     found = measure(shape.hidden, shape.intermediate or shape.hidden, plan.dtype)
@@ -68,7 +73,7 @@ def measure(inner: int, outer: int, dtype: str) -> Machine:
     in the other one. Ways are tried in turn, so that what else the machine does slows all of them alike; the process's
     settings are as before afterwards.
     """
-    before = Way(torch.get_num_threads(), torch.get_float32_matmul_precision())
+    before = Way.now()
     threads = sorted({before.threads, max(1, before.threads // 2), 1}, reverse=True)
     matmuls = (before.matmul, *(m for m in ("medium",) if m != before.matmul and _exact(inner, outer)))
     ways = {"fp32": [Way(n, m) for n in threads for m in matmuls], "bf16": [Way(n, before.matmul) for n in threads]}

@@ -28,9 +28,14 @@ class MemoryMeter:
         for module in _modules(specs):
             if find_spec(module) is not None:
                 import_module(module)
-        self._imports = psutil.Process().memory_info().rss
+        self._process = psutil.Process()
+        self._imports = self._process.memory_info().rss
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
+
+    def now(self) -> int:
+        """Bytes that are taken at this moment: of the device, or of the process on a CPU."""
+        return torch.cuda.memory_allocated() if self._device == "cuda" else self._process.memory_info().rss
 
     def read(self) -> MemoryUse:
         """The largest so far."""
@@ -41,6 +46,11 @@ class MemoryMeter:
             device_peak=torch.cuda.max_memory_allocated() if cuda else 0,
             device_reserved=torch.cuda.max_memory_reserved() if cuda else 0,
         )
+
+
+def largest(one: MemoryUse | None, other: MemoryUse) -> MemoryUse:
+    """Of two processes of one run."""
+    return other if one is None or one.training < other.training else one
 
 
 def peak_of_process() -> int:

@@ -12,15 +12,15 @@ from graftlm.contracts.errors import RunError
 
 
 @contextmanager
-def noisy_embeddings(model: Any, alpha: float, seed: int, device: str) -> Iterator[None]:
+def noisy_embeddings(model: Any, alpha: float, generator: torch.Generator) -> Iterator[None]:
     """In training mode, each number of a token's embedding gets noise, uniform up to ``alpha / sqrt(tokens * width)``
-    to either side; ``tokens`` are those of its sample, padding aside. ``RunError`` at the end where it never happened.
+    to either side, drawn by ``generator``; ``tokens`` are those of its sample, padding aside. ``RunError`` at the end
+    where it never happened.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     decoder, embeddings = getattr(causal, causal.base_model_prefix, None), causal.get_input_embeddings()
     if decoder is None:
         raise RunError("NEFTune: nobody knows where this architecture reads its embeddings: leave --neftune-alpha out")
-    generator = torch.Generator(device).manual_seed(seed)
     inputs: dict[str, Any] = {}
     times = 0
 

@@ -42,13 +42,17 @@ class Stepping:
         made.register_step_post_hook(self._stepped)
         return made
 
+    def seen(self, effective: Effective) -> Effective:
+        """With what has stepped so far."""
+        return replace(effective, optimizer=self._class, optimizer_bytes=self._bytes)
+
     def measured(self, effective: Effective) -> Effective:
         """With what stepped. ``RunError`` where another than the default was to, and never did."""
         asked = self._plan.part("optimizer").name
         if not self._class and asked != SETTINGS["optimizer"]["default"]:
             backend = self._plan.part("backend").name
             raise RunError(f"the plan says optimizer {asked}, and backend {backend} trained without it")
-        return replace(effective, optimizer=self._class, optimizer_bytes=self._bytes)
+        return self.seen(effective)
 
     def _stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         if not self._class:

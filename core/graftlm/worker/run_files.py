@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from graftlm.contracts.outcome import Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json
 from graftlm.data.rows import read_row
+from graftlm_registry.home import replaced
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +36,10 @@ class RunFiles:
         self._logits = run / "scratch" / "trained.safetensors"
 
     def plan(self) -> Plan:
-        return from_json((self.run / "plan.json").read_bytes(), Plan, "the plan")
+        """With the micro-batch that the job has in place of the plan's own."""
+        plan = from_json((self.run / "plan.json").read_bytes(), Plan, "the plan")
+        micro = self.job().micro_batch
+        return replace(plan, training=replace(plan.training, micro_batch=micro)) if micro else plan
 
     def job(self) -> TrainJob:
         return from_json((self.run / "job.json").read_bytes(), TrainJob, "the job")
@@ -55,11 +61,18 @@ class RunFiles:
         """Of the base's weights, where the job ``initial`` read them; else empty."""
         return self.base_digest.read_text(encoding="ascii") if self.base_digest.is_file() else ""
 
+    def fresh_stage(self, staged: Path) -> Path:
+        """The folder to save into, without what an earlier worker of the run may have left there."""
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir(parents=True)
+        return staged
+
     def keep_trained(self, logits: torch.Tensor) -> None:
         """``float32[tokens, vocabulary]`` of the model that was trained, for the proof."""
         from safetensors.torch import save_file
 
-        save_file({"logits": logits.contiguous()}, self._logits)
+        with replaced(self._logits) as fresh:
+            save_file({"logits": logits.contiguous()}, fresh)
 
     def trained_logits(self) -> torch.Tensor:
         from safetensors.torch import load_file

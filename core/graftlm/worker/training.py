@@ -9,27 +9,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graftlm.contracts.errors import RunError
+from graftlm.contracts.errors import Interrupted, RunError
 from graftlm.contracts.job import TrainJob
-from graftlm.contracts.outcome import Effective, EncodingCounts, Machine, MemoryUse, Training
+from graftlm.contracts.outcome import Effective, EncodingCounts, Machine, Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_builtins, to_json
 from graftlm.contracts.services import LossFunction, Trainer, Tuner
 from graftlm.contracts.specs import Backend
-from graftlm.contracts.versions import versions
 from graftlm.encoding.kept import read_counts
 from graftlm.encoding.rows import EncodedRows, load_rows
-from graftlm.source import code_digest
+from graftlm_registry.adapters.content import content_digest
+from graftlm_registry.home import replaced
 from graftlm_registry.plugins import registry
 
+from .deterministic import set_deterministic
 from .events import Events
+from .initial_weights import draw_weights, place_initial
 from .patches import Patches
+from .process_check import check_process
 from .run_files import RunFiles
 from .targets import resolve_target
 
 if TYPE_CHECKING:
     import torch
 
+    from .checkpointing import Checkpointing, Found
     from .context import RunContext
     from .effective import Loaded
     from .memory import MemoryMeter
@@ -40,18 +44,22 @@ def train_job(run: Path, events: Events) -> None:
     started = time.perf_counter()
     files = RunFiles(run)
     plan, job = files.plan(), files.job()
-    check_process(plan, job)
+    check_process(plan, job, events)
     trainer: Trainer = resolve_target(plan.part("backend").target)()
     trainer.prepare(plan, run / "scratch")  # before torch: Unsloth must be imported first
     with ExitStack() as stack:
         logits = _Training(plan, job, files, events, stack).carry_out(trainer, started)
-    if job.proves:
-        from .proving import prove_job
-
-        prove_job(run, events, logits)
-    else:
+    if not job.proves:
         files.keep_trained(logits)
         events.send("done")
+        return
+    from .proving import prove_job
+
+    try:
+        prove_job(run, events, logits)
+    except Interrupted:
+        files.keep_trained(logits)  # whoever goes on need not train again
+        raise
 
 
 class _Training:
@@ -63,68 +71,98 @@ class _Training:
         self.tuner: Tuner = resolve_target(plan.part("method").target)()
         self.loaded: Loaded
         self.effective: Effective
-        self.meter: MemoryMeter
-        self.memory: MemoryUse
 
     def carry_out(self, trainer: Trainer, started: float) -> torch.Tensor:
         """Train and stage; the logits of what was trained, for the proof."""
+        from .checkpointing import Checkpointing
         from .memory import MemoryMeter
         from .proof import proof_logits
 
-        counts, context = self._prepare(trainer)
+        if self.plan.training.deterministic:
+            self.stack.callback(set_deterministic())
         parts = (self.plan.part(kind) for kind in ("backend", "method", "quantization", "optimizer"))
-        self.meter = MemoryMeter(self.plan.device, [registry().find(part.kind, part.name)[1] for part in parts])
+        meter = MemoryMeter(self.plan.device, [registry().find(part.kind, part.name)[1] for part in parts])
+        checkpointing = Checkpointing(self.files.run, self.plan.hash, self.job, self.events)
+        counts, context = self._prepare(trainer, checkpointing, meter, started)
         self.events.progress("load", 0, 1)
-        trainer.train(context)
+        try:
+            trainer.train(context)
+        except Interrupted:
+            context.save()
+            raise
         if context.model is None:
             raise RunError("the backend trained a model that it did not report: it must call 'loaded'")
-        if len(context.losses) != self.plan.training.steps and not context.stopped:
-            raise RunError(f"{len(context.losses)} of {self.plan.training.steps} planned steps were trained")
-        self.effective = replace(self.effective, accelerated=self.patches.happened())
-        self.kept_step = context.best.put_back(context.model, len(context.losses))
+        if not context.finished:
+            raise RunError(f"{context.course.step} of {self.plan.training.steps} planned steps were trained")
+        effective = self._at_the_end(context)
+        kept_step = context.best.put_back(context.model, context.course.step)
         self.stack.close()  # what is kept is used without accelerators, and is proved so
         self.events.progress("prove", 0, 1)
-        self.tuner.save(context.model, Path(self.job.staged))
+        staged = self.files.fresh_stage(Path(self.job.staged))
+        self.tuner.save(context.model, staged)
         logits = proof_logits(context.model, context.rows, self.plan.device)
-        total = time.perf_counter() - started
-        self.files.training.write_bytes(to_json(self._training(counts, context, total)))
+        training = self._training(counts, context, effective, kept_step)
+        with replaced(self.files.training) as fresh:
+            fresh.write_bytes(to_json(replace(training, digest=content_digest(staged))))
         context.model = None  # the base is loaded once more: there must be room
         return logits
 
-    def _training(self, counts: EncodingCounts, context: RunContext, total: float) -> Training:
+    def _at_the_end(self, context: RunContext) -> Effective:
+        """What happened in the last step too; where every step was another process's, as that one measured it."""
+        before = context.course.effective
+        if context.course.step > context.started_at or before is None:
+            return context.stepping.measured(replace(self.effective, accelerated=self.patches.happened()))
+        names = ("machine", "patched", "given", "accelerated", "loss", "optimizer", "optimizer_bytes")
+        return replace(self.effective, **{name: getattr(before, name) for name in names})
+
+    def _training(self, counts: EncodingCounts, context: RunContext, effective: Effective, kept_step: int) -> Training:
+        course = context.course
+        assert course.memory is not None
         return Training(
-            losses=tuple(context.losses),
-            validation=tuple(context.validation_losses),
-            tokens=context.tokens,
-            seconds=context.seconds,
-            total_seconds=total,
+            losses=tuple(course.losses),
+            validation=tuple(course.validation),
+            tokens=course.tokens,
+            seconds=course.seconds,
+            total_seconds=context.elapsed,
             encoding=counts,
-            effective=context.stepping.measured(self.effective),
-            memory=self.memory,
+            effective=effective,
+            memory=course.memory,
             base_digest=self.loaded.digest,
-            energy=context.energy,
-            kept_step=self.kept_step,
-            stopped_early=len(context.losses) < self.plan.training.steps,
+            energy=course.energy,
+            kept_step=kept_step,
+            stopped_early=course.step < self.plan.training.steps,
+            spikes=tuple(course.spikes),
+            resumed=tuple(course.resumed),
+            too_large=self.job.too_large,
         )
 
-    def _machine(self, rows: EncodedRows, order: list[list[int]]) -> Machine | None:
-        """Measured and settled; a baseline is left as its users have it."""
-        from .machine import settle_machine
+    def _machine(self, rows: EncodedRows, order: list[list[int]], found: Found | None) -> Machine | None:
+        """Measured and settled, or as it was where the run goes on; a baseline is left as its users have it."""
+        from .machine import Way, settle_machine
         from .work import step_flops
 
+        if found is not None:
+            self.stack.callback(Way.now().set)
+            Way(**found.states["way"]).set()
+            return found.course.effective.machine if found.course.effective else None
         shape = self.plan.model.facts.shape
         if shape is None or registry().get(Backend, self.plan.part("backend").name).plain:
+            return None
+        if self.plan.training.deterministic:
             return None
         some = order[:20]
         work = [step_flops(shape, 0, self.plan.method.keeps, [rows.length(i) for i in samples]) for samples in some]
         operations = sum(work) / len(some) * len(order)
-        found, restore = settle_machine(shape, self.plan, operations)
+        measured, restore = settle_machine(shape, self.plan, operations)
         self.stack.callback(restore)
-        return found
+        return measured
 
-    def _prepare(self, trainer: Trainer) -> tuple[EncodingCounts, RunContext]:
+    def _prepare(
+        self, trainer: Trainer, checkpointing: Checkpointing, meter: MemoryMeter, started: float
+    ) -> tuple[EncodingCounts, RunContext]:
         from .batches import known_order
         from .context import RunContext
+        from .draws import Draws
         from .given import GivenIds
         from .neftune import noisy_embeddings
         from .work import step_flops
@@ -135,13 +173,17 @@ class _Training:
             for split in self.plan.data.splits
             if split.name != "test"  # test rows are read when the run is scored, not before
         }
-        for name, count in counts.items():
-            for warning in _left_out(name, count):
-                self.events.warning(warning)
+        found = checkpointing.newest()
+        if found is None:
+            for name, count in counts.items():
+                for warning in _left_out(name, count):
+                    self.events.warning(warning)
         rows = load_rows(encoded / "train.safetensors")
         order = known_order(self.plan, encoded)
-        given = GivenIds([rows.row(i)[0].tolist() for i in order[0]])
-        machine = self._machine(rows, order)
+        first = min(found.course.step if found else 0, len(order) - 1)
+        given = GivenIds([rows.row(i)[0].tolist() for i in order[first]])
+        machine = self._machine(rows, order, found)
+        draws = Draws(self.plan.device, self.plan.training.seed)
         parent = Path(self.job.parent) if self.job.parent else None
         base = Path(self.job.model)
 
@@ -151,6 +193,8 @@ class _Training:
             draw_weights(self.plan, base, self.events)
             files = Files(base, parent, self.files.initial, self.files.known_digest())
             model, self.loaded = load_adapted(self.plan, files, self.patches, self.tuner)
+            if found is not None and self.loaded.digest != found.states["base"]:
+                raise RunError("the base's weights are others than when training began")
             return model
 
         as_is = registry().get(Backend, self.plan.part("backend").name).as_is
@@ -172,24 +216,21 @@ class _Training:
             self.effective = replace(self.effective, machine=machine)
             self.events.send("effective", **to_builtins(self.effective))
             given.watch(model)
-            context.start()
 
-        def stepped(model: Any) -> None:
+        def stepped(model: Any) -> Effective:
             from .effective import still
             from .patched import patched
 
             if not as_is:
                 still(model, self.plan)
-            found = {**self.effective.patched, **patched(model)}  # libraries patch when they begin to train, too
+            modules = {**self.effective.patched, **patched(model)}  # libraries patch when they begin to train, too
             self.effective = replace(
                 self.effective,
-                patched=dict(sorted(found.items())),
+                patched=dict(sorted(modules.items())),
                 given=given.found(),
                 accelerated=self.patches.happened(),
             )
-
-        def last_step() -> None:
-            self.memory = self.meter.read()
+            return context.stepping.seen(self.effective)
 
         def flops(lengths: Sequence[int]) -> float:
             shape, method = self.plan.model.facts.shape, self.plan.method
@@ -197,11 +238,16 @@ class _Training:
 
         def loss(model: Any) -> LossFunction | None:
             self.patches.enter("step", model)
-            training = self.plan.training
-            if training.neftune_alpha:
-                noise = noisy_embeddings(model, training.neftune_alpha, training.seed, self.plan.device)
-                self.stack.enter_context(noise)
+            alpha = self.plan.training.neftune_alpha
+            if alpha and not context.finished:
+                self.stack.enter_context(noisy_embeddings(model, alpha, context.generator()))
             return self.patches.loss(model)
+
+        def settled() -> dict[str, Any]:
+            from .machine import Way
+
+            way = Way.now()
+            return {"way": {"threads": way.threads, "matmul": way.matmul}, "base": self.loaded.digest}
 
         context = RunContext(
             plan=self.plan,
@@ -213,51 +259,20 @@ class _Training:
             validation=load_rows(encoded / "validation.safetensors") if "validation" in counts else None,
             order=order,
             parent=parent,
+            checkpointing=checkpointing,
+            found=found,
+            draws=draws,
             loss=loss,
             load=load,
             place=place,
             measure=measure,
             first_step=stepped,
+            settled=settled,
             flops=flops,
-            last_step=last_step,
+            memory=meter,
+            began=started,
         )
         return counts["train"], context
-
-
-def check_process(plan: Plan, job: TrainJob) -> None:
-    """``RunError`` where this process has other packages, or another graftlm, than the plan was made with."""
-    where = f"environment '{plan.environment}'" if plan.environment else "this environment"
-    mend = f"graftlm envs create {plan.environment} --again" if plan.environment else "plan again"
-    found = versions()
-    other = [f"{n} {found.get(n, 'missing')}" for n, v in plan.probe.versions.items() if found.get(n) != v]
-    if other:
-        raise RunError(f"{where} has changed since the plan was made: {', '.join(other)} (run: {mend})")
-    if job.code and job.code != code_digest():
-        raise RunError(f"{where} has another graftlm than the plan was made with (run: {mend})")
-
-
-def place_initial(model: Any, initial: Path, plan: Plan) -> None:
-    """The run's initial weights into a model that a backend loaded."""
-    from safetensors.torch import load_file
-
-    from .effective import place
-
-    if initial.is_file():
-        place(model, load_file(initial))
-    elif plan.method.keeps == "adapter":
-        raise RunError(
-            f"backend {plan.part('backend').name} loads its model itself, and this run has no initial weights for it: "
-            "only a backend with an environment of its own gets them; the others call 'context.load'"
-        )
-
-
-def draw_weights(plan: Plan, folder: Path, events: Events) -> None:
-    """The weights of a ``shape:`` model, where they are not drawn yet."""
-    if plan.model.weights == "random":
-        from .random_weights import random_weights
-
-        events.progress("draw random weights", 0, 1)
-        random_weights(folder)
 
 
 def _left_out(name: str, counts: EncodingCounts) -> list[str]:

@@ -30,6 +30,7 @@ def optimize(context: TrainingContext, model: Any, loss: Loss, scaler: torch.amp
     training = context.plan.training
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = context.optimizer(model)
+    context.resumable("scaler", scaler)
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(context.plan.dtype)
     model.train()
     context.start()

@@ -50,7 +50,10 @@ def graftlm_backends() -> Iterable[Backend]:
             "neftune_alpha",
             "early_stopping",
             "keep",
+            "checkpoint_every",
+            "checkpoint_minutes",
         ),
+        resumes=True,
         plain=False,
         requires=(
             Requirement(distribution="torch", minimum="2.11", below="2.14", extra="peft"),

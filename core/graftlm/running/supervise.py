@@ -1,0 +1,143 @@
+"""Supervising a run: its workers one after the other, until its adapter is published, or it is left to be gone on with.
+
+Everything here can be done again: what is encoded, trained or published already is found, and taken as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from graftlm.contracts.errors import GraftlmError, Interrupted, StoreError, UsageError
+from graftlm.contracts.outcome import Outcome
+from graftlm.contracts.plan import Plan
+from graftlm.contracts.record import AdapterRecord
+from graftlm.contracts.serial import from_json, to_json
+from graftlm_registry.adapters import open_store
+from graftlm_registry.adapters.content import content_files
+from graftlm_registry.home import link, replaced
+from graftlm_registry.plugins import Registry
+from graftlm_registry.runs import Run
+from graftlm_registry.runs.ending import Ending, forget_ending, write_ending
+from graftlm_registry.runs.supervisor import supervising
+
+from .backing_off import train_with_room
+from .forgetting import Verdict, verdict
+from .jobs import read_job
+from .out_folder import written
+from .record_draft import draft
+from .rows import encode_rows
+from .run_results import keep_results
+from .stopping import interrupted
+from .worker_process import OnEvent, StartWorker, run_worker
+
+Also = Callable[[Plan, Outcome, Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished run: its outcome, the published record, and the run's folder. ``verdict`` is on what it forgot, where
+    a limit was given.
+    """
+
+    outcome: Outcome
+    record: AdapterRecord
+    run: Path
+    verdict: Verdict | None = None
+
+
+def supervise(
+    run: Run,
+    registry: Registry,
+    on_event: OnEvent,
+    *,
+    also: Also | None = None,
+    start: StartWorker = run_worker,
+    detached: bool = False,
+) -> Trained:
+    """Carry a run out, or go on with it, and publish its adapter. ``also`` may then add files to the run's folder.
+
+    ``UsageError`` where it is finished, or another process supervises it. Where it is stopped or fails, what was done
+    is kept, how it ended is written down, and the error says how to go on.
+    """
+    with supervising(run.folder, detached=detached):
+        if run.finished:
+            made = run.outcome()
+            raise UsageError(f"run {run.name} is finished: it made {made.adapter if made else 'its adapter'}")
+        forget_ending(run.folder)
+        try:
+            trained = _to_the_end(run, registry, on_event, also, start)
+        except KeyboardInterrupt as stop:
+            raise _left(run, interrupted(stop)) from None
+        except GraftlmError as error:
+            raise _left(run, error) from error.__cause__
+        except BaseException as error:
+            write_ending(run.folder, Ending(state="failed", message=f"{type(error).__name__}: {error}", exit_code=1))
+            raise
+        write_ending(run.folder, Ending(state="done"))
+        return trained
+
+
+def _to_the_end(run: Run, registry: Registry, on_event: OnEvent, also: Also | None, start: StartWorker) -> Trained:
+    plan, folder = run.plan(), run.folder
+    (folder / "scratch").mkdir(exist_ok=True)
+    encode_rows(plan, folder, on_event, start)
+    done = train_with_room(plan, registry, folder, on_event, start)
+    outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
+    if outcome.plan_hash != plan.hash:
+        raise StoreError("the worker carried out another plan: nothing was published")
+    record = _publish(plan, outcome, folder)
+    outcome = replace(outcome, adapter=record.reference, staged=str(open_store().path(record.reference)))
+    keep_results(plan, outcome, run, on_event)
+    if also is not None:
+        also(plan, outcome, folder)
+    with replaced(folder / "outcome.json") as fresh:
+        fresh.write_bytes(to_json(outcome))
+    out = read_job(folder).out
+    run.drop_work()
+    if out:
+        _copy_out(Path(outcome.staged), Path(out), record)
+    return Trained(outcome, record, folder, verdict(plan, outcome.changes))
+
+
+def _publish(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
+    """The record of the run's adapter: a new version, or the one that this run published before it was killed."""
+    store = open_store()
+    staged = store.stage()
+    try:
+        for file in content_files(folder / "staged"):
+            link(file, staged / file.name)
+        return store.publish(staged, draft(plan, outcome, Path(plan.model.folder)))
+    except OSError as error:
+        raise StoreError(f"the adapter cannot be put into the store: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _left(run: Run, error: GraftlmError) -> GraftlmError:
+    """The error, with what to do next; how the run ended is written down."""
+    stopped = isinstance(error, Interrupted)
+    why = str(error)
+    write_ending(run.folder, Ending(state="stopped" if stopped else "failed", message=why, exit_code=error.exit_code))
+    if not run.folder.is_dir():
+        return error
+    steps = run.checkpoints().steps()
+    since = f" after step {steps[0]:,}" if steps else ""
+    again = f"graftlm runs resume {run.name}"
+    if stopped:
+        error.args = (f"{why}; nothing was published. To go on{since}: {again} (log: {run.folder / 'log.txt'})",)
+    elif steps or (run.folder / "training.json").is_file():
+        error.args = (f"{why}\nWhat was done is kept. To go on{since} once that is mended: {again}",)
+    return error
+
+
+def _copy_out(files: Path, out: Path, record: AdapterRecord) -> None:
+    try:
+        with written(out) as partial:
+            for file in content_files(files):
+                shutil.copyfile(file, partial / file.name)
+    except (OSError, GraftlmError) as error:
+        raise StoreError(f"{record.reference} is kept, but could not be written to {out}: {error}") from None
