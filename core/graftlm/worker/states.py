@@ -26,11 +26,12 @@ def packed(state: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
         case float():
             return state if math.isfinite(state) else ["float", repr(state)]
         case torch.Tensor():
-            tensors[name] = state.detach().to("cpu", copy=True).contiguous()  # the run goes on while this is written
-            return ["tensor", name]
+            return ["tensor", _put(state.detach(), name, tensors)]
         case np.ndarray():
-            tensors[name] = torch.from_numpy(state.copy())
-            return ["array", name]
+            try:
+                return ["array", _put(torch.from_numpy(state.copy()), name, tensors)]
+            except (TypeError, ValueError):
+                raise RunError(f"a checkpoint cannot keep {name}: it is an array of {state.dtype}") from None
         case Mapping():
             return ["dict", *([_key(key), packed(value, f"{name}/{key}", tensors)] for key, value in state.items())]
         case list() | tuple():
@@ -58,6 +59,17 @@ def unpacked(said: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
         case "tuple":
             return tuple(unpacked(value, tensors) for value in rest)
     raise RunError(f"a checkpoint says '{kind}', which this graftlm does not know")
+
+
+def _put(tensor: torch.Tensor, name: str, tensors: dict[str, torch.Tensor]) -> str:
+    """The name that it has among the tensors: keys 1 and "1", or "a/b" and "b" in "a", would have the same one."""
+    if tensor.layout != torch.strided or tensor.dtype == torch.complex128:  # nor can safetensors
+        raise RunError(f"a checkpoint cannot keep {name}: it is a tensor of {tensor.layout} and {tensor.dtype}")
+    own, number = name, 1
+    while own in tensors:
+        own, number = f"{name}#{number}", number + 1
+    tensors[own] = tensor.to("cpu", copy=True).contiguous()  # the run may go on while this is written
+    return own
 
 
 def _key(key: Any) -> Any:
