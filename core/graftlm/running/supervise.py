@@ -17,7 +17,7 @@ from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import from_json, to_json
 from graftlm_registry.adapters import open_store
-from graftlm_registry.adapters.content import content_files
+from graftlm_registry.adapters.content import content_digest, content_files
 from graftlm_registry.home import link, replaced
 from graftlm_registry.plugins import Registry
 from graftlm_registry.runs import Run
@@ -66,6 +66,7 @@ def supervise(
     with supervising(run.folder, detached=detached):
         if run.finished:
             made = run.outcome()
+            run.drop_work()  # its supervisor may not have come to that
             raise UsageError(f"run {run.name} is finished: it made {made.adapter if made else 'its adapter'}")
         forget_ending(run.folder)
         try:
@@ -83,6 +84,7 @@ def supervise(
 
 def _to_the_end(run: Run, registry: Registry, on_event: OnEvent, also: Also | None, start: StartWorker) -> Trained:
     plan, folder = run.plan(), run.folder
+    open_store().prepare()  # one that cannot be written is told before anything runs
     (folder / "scratch").mkdir(exist_ok=True)
     encode_rows(plan, folder, on_event, start)
     done = train_with_room(plan, registry, folder, on_event, start)
@@ -94,18 +96,19 @@ def _to_the_end(run: Run, registry: Registry, on_event: OnEvent, also: Also | No
     keep_results(plan, outcome, run, on_event)
     if also is not None:
         also(plan, outcome, folder)
-    with replaced(folder / "outcome.json") as fresh:
-        fresh.write_bytes(to_json(outcome))
-    out = read_job(folder).out
-    run.drop_work()
-    if out:
+    if out := read_job(folder).out:
         _copy_out(Path(outcome.staged), Path(out), record)
+    with replaced(folder / "outcome.json") as fresh:  # from here on there is nothing to go on with
+        fresh.write_bytes(to_json(outcome))
+    run.drop_work()
     return Trained(outcome, record, folder, verdict(plan, outcome.changes))
 
 
 def _publish(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
     """The record of the run's adapter: a new version, or the one that this run published before it was killed."""
     store = open_store()
+    if not store.layout.version_file.is_file():
+        raise StoreError(f"the store {store.root} is no longer there, and nothing was published: bring it back")
     staged = store.stage()
     try:
         for file in content_files(folder / "staged"):
@@ -127,15 +130,29 @@ def _left(run: Run, error: GraftlmError) -> GraftlmError:
     steps = run.checkpoints().steps()
     since = f" after step {steps[0]:,}" if steps else ""
     again = f"graftlm runs resume {run.name}"
+    if run.finished:  # nothing is left to do
+        return error
     if stopped:
-        error.args = (f"{why}; nothing was published. To go on{since}: {again} (log: {run.folder / 'log.txt'})",)
+        made = _published(run)
+        what = f"{made} is published, its results are not written yet" if made else "nothing was published"
+        error.args = (f"{why}; {what}. To go on{since}: {again} (log: {run.folder / 'log.txt'})",)
     elif steps or (run.folder / "training.json").is_file():
         error.args = (f"{why}\nWhat was done is kept. To go on{since} once that is mended: {again}",)
     return error
 
 
+def _published(run: Run) -> str:
+    """The adapter of a run that was stopped after its last step, if it came so far."""
+    if not (run.folder / "training.json").is_file():
+        return ""
+    records = open_store().records(lambda damaged: None)
+    return next((record.reference for record in records if record.run == run.name), "")
+
+
 def _copy_out(files: Path, out: Path, record: AdapterRecord) -> None:
     try:
+        if out.is_dir() and content_files(out) and content_digest(out) == record.digest:
+            return  # by a supervisor that came no further
         with written(out) as partial:
             for file in content_files(files):
                 shutil.copyfile(file, partial / file.name)

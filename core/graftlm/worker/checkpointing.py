@@ -46,7 +46,7 @@ class Found:
         """The best weights so far to where the run looks for them."""
         source = self.checkpoint.folder / BEST
         if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(exist_ok=True)
             with replaced(target) as fresh:  # never into a file that is a checkpoint's too
                 copyfile(source, fresh)
 
