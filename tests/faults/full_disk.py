@@ -73,8 +73,6 @@ def main(home: Path, data: str, moment: str) -> None:
         supervise(run, registry(), hear)
     except GraftlmError as error:
         said, kind = str(error), type(error).__name__
-    except OSError as error:
-        said, kind = str(error), "OSError"
     checkpoints = run.checkpoints().steps()
     newest = run.checkpoints().newest()
     left = [path.name for path in open_store().layout.staging.iterdir()]

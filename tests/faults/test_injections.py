@@ -124,7 +124,10 @@ def effective(outcome: Outcome) -> tuple[int, tuple[int, ...]]:
     return outcome.effective.micro_batch, outcome.too_large
 
 
-@pytest.mark.parametrize("fault", ["no-memory", "no-cpu-memory"])
+EACH = ["no-memory", pytest.param("no-cpu-memory", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("fault", EACH)
 def test_where_memory_runs_out_smaller_micro_batches_are_taken(
     home: Path, alpaca: Path, faulty: Faulty, fault: str, figures: Callable[[str], None]
 ) -> None:
@@ -177,6 +180,7 @@ def _stopped_at(step: int, job: str, folder: Path, on_event: Any) -> Any:
         return start_in_process(job, folder, on_event)
 
 
+@pytest.mark.slow
 def test_one_sample_that_is_too_much_is_one_sentence(home: Path, alpaca: Path, faulty: Faulty) -> None:
     faulty("no-memory 0")
     with pytest.raises(OutOfMemory, match=r"no memory for micro-batches of 1: try .*--gradient-checkpointing") as error:
@@ -185,7 +189,7 @@ def test_one_sample_that_is_too_much_is_one_sentence(home: Path, alpaca: Path, f
     assert "--micro-batch" not in str(error.value)
 
 
-@pytest.mark.parametrize("fault", ["no-memory", "no-cpu-memory"])
+@pytest.mark.parametrize("fault", EACH)
 def test_a_micro_batch_that_was_asked_for_stays(home: Path, alpaca: Path, faulty: Faulty, run: Any, fault: str) -> None:
     faulty(f"{fault} 2")
     said = run(
@@ -212,6 +216,7 @@ def test_a_worker_that_the_kernel_killed_ran_out_of_memory(
     assert counter.read_text() == "oom_kill 4\n"
 
 
+@pytest.mark.slow
 def test_a_worker_that_somebody_killed_did_not(home: Path, alpaca: Path, faulty: Faulty, tmp_path: Path) -> None:
     """No counter rose: it is not taken for a lack of memory, and the run is left to be gone on with."""
     (tmp_path / "counter").write_text("oom_kill 0\n")

@@ -15,7 +15,6 @@ from typing import Any
 
 import psutil
 import pytest
-from faults_counts import WHOLE
 from real_runs import MAIN, PATIENCE, Front, gone, like, workers_of
 
 from graftlm.contracts.config import RunConfig
@@ -144,7 +143,7 @@ def test_a_signal(
     figures(f"left {took:.2f} s after {number.name} in {phase}, with checkpoints {steps}; ended with the same")
 
 
-@pytest.mark.skipif(not WHOLE, reason="make test-faults")
+@pytest.mark.slow
 def test_a_second_signal_leaves_at_once(fronts: Callable[..., Front], figures: Callable[[str], None]) -> None:
     """The worker is in a micro-batch of ten minutes: a first one asks it to stop, and a second one ends it."""
     front = fronts("stuck 4")

@@ -5,6 +5,7 @@ Everything here can be done again: what is encoded, trained or published already
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -75,6 +76,8 @@ def supervise(
             raise _left(run, interrupted(stop)) from None
         except GraftlmError as error:
             raise _left(run, error) from error.__cause__
+        except OSError as error:
+            raise _left(run, _of_the_disk(run, error)) from error
         except BaseException as error:
             write_ending(run.folder, Ending(state="failed", message=f"{type(error).__name__}: {error}", exit_code=1))
             raise
@@ -139,6 +142,14 @@ def _left(run: Run, error: GraftlmError) -> GraftlmError:
     elif steps or (run.folder / "training.json").is_file():
         error.args = (f"{why}\nWhat was done is kept. To go on{since} once that is mended: {again}",)
     return error
+
+
+def _of_the_disk(run: Run, error: OSError) -> GraftlmError:
+    """In a sentence."""
+    if not run.folder.is_dir():
+        return StoreError(f"{run.folder} is no longer there: bring it back, and go on with the run")
+    where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return StoreError("the disk is full: free some space" if error.errno == errno.ENOSPC else where)
 
 
 def _published(run: Run) -> str:
