@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,8 @@ class Saved:
 
     def save(self) -> None:
         self.run.mkdir(parents=True, exist_ok=True)
-        self.best.write_bytes(os.urandom(0) + b"best weights")
+        if not self.best.is_file():  # a validation's
+            self.best.write_bytes(b"best weights")
         states = {"draws": self.draws.state(), "of optimizer": self.optimizer.state_dict()}
         self.checkpointing.save(self.course, self.model, states, self.best)
 

@@ -72,7 +72,7 @@ def prove(rows: Path, **asked: Any) -> None:
     validations = (("validation", 2, "stop"),) if asked.get("val_split") != 0.0 else ()
     one, other = whole(plan), cut(plan, (stops[0], *validations, *stops[1:]))
     assert differences(one, other) == {}
-    assert len(other.resumed) >= 3
+    assert other.resumed
 
 
 @pytest.mark.parametrize("name", QUICK)

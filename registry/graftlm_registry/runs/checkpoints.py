@@ -43,6 +43,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._damaged: set[int] = set()  # as the newest one was looked for
 
     def steps(self) -> list[int]:
         """Of every one that is there, verified or not, the newest first."""
@@ -59,6 +60,7 @@ class Checkpoints:
             try:
                 return verified(self.folder / _name(step), plan)
             except StoreError as error:
+                self._damaged.add(step)
                 damaged(str(error))
         return None
 
@@ -86,12 +88,14 @@ class Checkpoints:
         self._prune(step)
 
     def _prune(self, written: int) -> None:
-        """Those before the one that was written, which stands, synced; and those beyond it, which were damaged, or the
-        run would have gone on from there.
+        """Old ones, now that the one that was written stands, synced; those that were found damaged; and those beyond
+        it, for the run would have gone on from there.
         """
-        steps = self.steps()
-        for step in [s for s in steps if s > written] + [s for s in steps if s <= written][KEEP:]:
+        self._damaged.discard(written)
+        whole = [step for step in self.steps() if step <= written and step not in self._damaged]
+        for step in set(self.steps()).difference(whole[:KEEP]):
             _remove(self.folder / _name(step))
+        self._damaged.clear()
 
     def sweep(self) -> None:
         """Remove what a killed writer left. Nobody else may be writing."""
