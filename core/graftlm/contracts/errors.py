@@ -42,6 +42,10 @@ class OutOfMemory(RunError):
     """There was no memory for what was asked, on the device or on the machine."""
 
 
+class WorkerDied(RunError):
+    """A worker ended without a word: somebody, or the system, killed it."""
+
+
 class Interrupted(GraftlmError):
     """Stopped by the user. ``exit_code`` is 128 plus the signal, as a shell has it."""
 

@@ -39,7 +39,6 @@ def lay_out_run(
     source, description = base_model.describe(asked, registry)
     folder = source.fetch(asked, description)
     lay_out_rows(plan, registry, run)
-    (run / "plan.json").write_bytes(to_json(plan))
     job = TrainJob(
         run=run.name,
         model=str(folder),
@@ -53,6 +52,8 @@ def lay_out_run(
         checkpoint_seconds=60 * float(plan.settings.get("checkpoint_minutes") or 0),
     )
     write_job(run, job)
+    with replaced(run / "plan.json") as fresh:  # the last: a folder with a plan is a whole run
+        fresh.write_bytes(to_json(plan))
     return job
 
 

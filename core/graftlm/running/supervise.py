@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from graftlm.contracts.errors import GraftlmError, Interrupted, StoreError, UsageError
+from graftlm.contracts.errors import GraftlmError, Interrupted, OutOfMemory, StoreError, UsageError, WorkerDied
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord
@@ -34,6 +34,8 @@ from .run_results import keep_results
 from .stopping import interrupted
 from .worker_process import OnEvent, StartWorker, run_worker
 
+KEPT = (WorkerDied, StoreError, OutOfMemory)
+"""Failures that another try may not have, even where it begins anew."""
 Also = Callable[[Plan, Outcome, Path], None]
 
 
@@ -67,6 +69,8 @@ def supervise(
         if run.finished:
             made = run.outcome()
             raise UsageError(f"run {run.name} is finished: it made {made.adapter if made else 'its adapter'}")
+        if not (run.folder / "data").is_dir():
+            raise UsageError(f"run {run.name} had done nothing when it failed, and cannot be gone on with: train again")
         forget_ending(run.folder)
         try:
             trained = _to_the_end(run, registry, on_event, also, start)
@@ -129,8 +133,10 @@ def _left(run: Run, error: GraftlmError) -> GraftlmError:
     again = f"graftlm runs resume {run.name}"
     if stopped:
         error.args = (f"{why}; nothing was published. To go on{since}: {again} (log: {run.folder / 'log.txt'})",)
-    elif steps or (run.folder / "training.json").is_file():
+    elif isinstance(error, KEPT) or steps or (run.folder / "training.json").is_file():
         error.args = (f"{why}\nWhat was done is kept. To go on{since} once that is mended: {again}",)
+    else:  # the worker said why, and would say it again
+        run.drop_work()
     return error
 
 

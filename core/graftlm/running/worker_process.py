@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from graftlm.contracts.errors import GraftlmError, OutOfMemory, RunError, named_error
+from graftlm.contracts.errors import GraftlmError, OutOfMemory, RunError, WorkerDied, named_error
 from graftlm.environments.interpreter import BASE, Interpreter
 
 from .out_of_memory import kills
@@ -109,7 +109,7 @@ def failure(last: Mapping[str, Any], code: int, folder: Path, at: Interpreter = 
     """Why a worker left that should not have, or not so: by its last event and its exit code."""
     if last.get("event") == "failed":
         return _reported(last, folder / LOG, at)
-    return RunError(f"the worker died ({_ending(code)}){_advice(at)}. {_tail(folder / LOG)}")
+    return WorkerDied(f"the worker died ({_ending(code)}){_advice(at)}. {_tail(folder / LOG)}")
 
 
 def _thrift(folder: Path) -> Mapping[str, str]:

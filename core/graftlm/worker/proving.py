@@ -63,7 +63,8 @@ class _Proving:
         tuner: Tuner = resolve_target(self.plan.part("method").target)()
         rows = load_rows(self.files.encoded / "train.safetensors")
         gc.collect()
-        base = load_base(self.plan.load, self.folder, self.plan.device).model
+        with self.events.at_once():
+            base = load_base(self.plan.load, self.folder, self.plan.device).model
         before: list[Measured] = []
 
         def score_base(model: Any) -> None:
