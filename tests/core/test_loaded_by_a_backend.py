@@ -87,7 +87,9 @@ def test_the_run_s_initial_weights_are_put_in(made: Made) -> None:
 
 def test_weights_that_do_not_fit_are_not_spread_or_rounded(made: Made) -> None:
     narrow = trained(made(r=1))
-    with pytest.raises(RunError, match=r"\(4, .* in the loaded adapter, and in the run's initial weights it is .*\(1, "):
+    with pytest.raises(
+        RunError, match=r"\(4, .* in the loaded adapter, and in the run's initial weights it is .*\(1, "
+    ):
         place(made(), narrow)
     with pytest.raises(RunError, match=r"float32 .* in the loaded adapter, and .* is torch.bfloat16"):
         place(made(), {name: tensor.bfloat16() for name, tensor in trained(made()).items()})

@@ -87,7 +87,6 @@ def supervise(
 
 def _to_the_end(run: Run, registry: Registry, on_event: OnEvent, also: Also | None, start: StartWorker) -> Trained:
     plan, folder = run.plan(), run.folder
-    (folder / "scratch").mkdir(exist_ok=True)
     encode_rows(plan, folder, on_event, start)
     done = train_with_room(plan, registry, folder, on_event, start)
     outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
