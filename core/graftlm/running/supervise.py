@@ -94,11 +94,11 @@ def _to_the_end(run: Run, registry: Registry, on_event: OnEvent, also: Also | No
         raise StoreError("the worker carried out another plan: nothing was published")
     record = _publish(plan, outcome, folder)
     outcome = replace(outcome, adapter=record.reference, staged=str(open_store().path(record.reference)))
+    with replaced(folder / "outcome.json") as fresh:
+        fresh.write_bytes(to_json(outcome))
     keep_results(plan, outcome, run, on_event)
     if also is not None:
         also(plan, outcome, folder)
-    with replaced(folder / "outcome.json") as fresh:
-        fresh.write_bytes(to_json(outcome))
     out = read_job(folder).out
     run.drop_work()
     if out:
@@ -124,6 +124,11 @@ def _left(run: Run, error: GraftlmError) -> GraftlmError:
     """The error, with what to do next; how the run ended is written down."""
     stopped = isinstance(error, Interrupted)
     why = str(error)
+    if (made := run.outcome()) is not None:  # it was in its last strokes
+        run.drop_work()
+        write_ending(run.folder, Ending(state="done"))
+        error.args = (f"{why}; {made.adapter} is kept already",) if made.adapter not in why else error.args
+        return error
     write_ending(run.folder, Ending(state="stopped" if stopped else "failed", message=why, exit_code=error.exit_code))
     if not run.folder.is_dir():
         return error

@@ -44,8 +44,8 @@ LARGE = 512 << 20
 """Bytes of a plan below which no worker is thrifty."""
 ROOM = 4 / 3
 """Times what a plan says that there must be, for a worker not to be thrifty."""
-PATIENCE = 60.0
-"""Seconds that a worker has to leave after it was asked to."""
+PATIENCE = 300.0
+"""Seconds that a worker has to leave after it was asked to: a checkpoint of a large model takes its time."""
 
 
 def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = BASE) -> Mapping[str, Any]:

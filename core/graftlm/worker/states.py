@@ -16,31 +16,49 @@ import torch
 from graftlm.contracts.errors import RunError
 
 
-def packed(state: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
-    """A JSON value of ``state``, whose tensors are put into ``tensors`` under names that begin with ``name``.
-    ``RunError`` where there is something else in it.
+class Packing:
+    """Takes states, and collects their ``tensors`` under names of its own; a tensor that states share is kept once
+    (bitsandbytes' maps are).
     """
-    match state:
-        case None | bool() | int() | str():
-            return state
-        case float():
-            return state if math.isfinite(state) else ["float", repr(state)]
-        case torch.Tensor():
-            tensors[name] = state.detach().to("cpu", copy=True).contiguous()  # the run goes on while this is written
-            return ["tensor", name]
-        case np.ndarray():
-            tensors[name] = torch.from_numpy(state.copy())
-            return ["array", name]
-        case Mapping():
-            return ["dict", *([_key(key), packed(value, f"{name}/{key}", tensors)] for key, value in state.items())]
-        case list() | tuple():
-            kind = "list" if isinstance(state, list) else "tuple"
-            return [kind, *(packed(value, f"{name}/{i}", tensors) for i, value in enumerate(state))]
-    raise RunError(f"a checkpoint cannot keep {name}: it is a {type(state).__name__}, neither tensors nor plain values")
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, torch.Tensor] = {}
+        self._known: dict[tuple[int, torch.Size, torch.dtype], str] = {}
+
+    def packed(self, state: Any, what: str) -> Any:
+        """A JSON value of ``state``; ``what`` it is, for errors: ``RunError`` where it holds something else."""
+        match state:
+            case None | bool() | int() | str():
+                return state
+            case float():
+                return state if math.isfinite(state) else ["float", repr(state)]
+            case torch.Tensor():
+                return ["tensor", self._kept(state.detach().to("cpu").contiguous())]
+            case np.ndarray():
+                return ["array", self._kept(torch.from_numpy(np.ascontiguousarray(state)))]
+            case Mapping():
+                return ["dict", *([_key(key), self.packed(value, f"{what}/{key}")] for key, value in state.items())]
+            case list() | tuple():
+                kind = "list" if isinstance(state, list) else "tuple"
+                return [kind, *(self.packed(value, f"{what}/{i}") for i, value in enumerate(state))]
+        raise RunError(
+            f"a checkpoint cannot keep {what}: it is a {type(state).__name__}, neither tensors nor plain values"
+        )
+
+    def _kept(self, tensor: torch.Tensor) -> str:
+        place = (tensor.data_ptr(), tensor.shape, tensor.dtype)
+        if tensor.numel() and place in self._known:
+            return self._known[place]
+        if tensor.untyped_storage().nbytes() != tensor.nbytes:  # safetensors takes whole ones only
+            tensor = tensor.clone()
+        name = f"{len(self.tensors):06}"
+        self.tensors[name] = tensor
+        self._known[place] = name
+        return name
 
 
 def unpacked(said: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """What ``packed`` made ``said`` of."""
+    """What a ``Packing`` made ``said`` of, with its tensors."""
     if not isinstance(said, list):
         return said
     kind, rest = said[0], said[1:]
