@@ -47,6 +47,9 @@ EXTRAS = {
 """Packages that a command may need, and the extra that brings them."""
 
 
+REFUSED = "GRAFTLM_NO_PLUGINS"  # as the registry's discovery reads it, which is imported late
+
+
 class MainGroup(OpenGroup):
     """The built-in commands, then those of plugins."""
 
@@ -59,9 +62,32 @@ class MainGroup(OpenGroup):
         return super().resolve_command(ctx, args)
 
 
+def _leave_out(ctx: click.Context, param: click.Parameter, names: Sequence[str]) -> None:
+    """Workers that this process starts load no more than it does."""
+    if not names:
+        return
+    from graftlm_registry.plugins import registry
+    from graftlm_registry.suggestions import unknown
+
+    os.environ[REFUSED] = ",".join((*names, os.environ.get(REFUSED, "")))
+    registry.cache_clear()
+    known = [plugin.name for plugin in registry().plugins]  # what is left out is known by name, and not imported
+    for name in names:
+        if name not in known:
+            raise click.UsageError(unknown("plugin", name, known))
+
+
 @click.group(cls=MainGroup, commands_by_name=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="graftlm", message="graftlm %(version)s")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")  # main() reads it
+@click.option(
+    "--no-plugin",
+    multiple=True,
+    metavar="NAME",
+    expose_value=False,
+    callback=_leave_out,
+    help="Load everything but this plugin (graftlm plugins list --trace has the names).",
+)
 def cli() -> None:
     """Train, keep and compare adapters for language models, with the backend that suits your machine.
 
@@ -75,6 +101,21 @@ def _stop(number: int, frame: object) -> None:
     from graftlm.running.stopping import Stopped
 
     raise Stopped(number)
+
+
+def _global_ones_first(arguments: Sequence[str]) -> list[str]:
+    """``--no-plugin NAME`` may stand anywhere."""
+    first: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            return [*first, *rest, word, *words]
+        if word == "--no-plugin":
+            first += [word, *[name for name in [next(words, None)] if name is not None]]
+        else:
+            (first if word.startswith("--no-plugin=") else rest).append(word)
+    return [*first, *rest]
 
 
 def _check_text(arguments: Sequence[str]) -> None:
@@ -92,7 +133,8 @@ def _check_text(arguments: Sequence[str]) -> None:
 def main() -> None:
     """The console script: errors become sentences, and exit codes."""
     debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it was put
+    arguments = _global_ones_first([argument for argument in sys.argv[1:] if argument != "--debug"])
+    before = os.environ.get(REFUSED)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
     try:
@@ -134,3 +176,8 @@ def main() -> None:
         for i, line in enumerate(visible(str(error)).split("\n")):
             click.echo(f"Error: {line}" if i == 0 else line, err=True)
         sys.exit(error.exit_code)
+    finally:
+        if before is None:  # what was left out was of this call alone
+            os.environ.pop(REFUSED, None)
+        else:
+            os.environ[REFUSED] = before
