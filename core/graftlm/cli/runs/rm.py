@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ def rm(runs: tuple[str, ...], older_than: float | None, yes: bool) -> None:
     if older_than is None:
         found = list(dict.fromkeys(map(find_run, runs)))
     else:
+        if not math.isfinite(older_than):
+            raise UsageError(f"--older-than {older_than}: give a number of days")
         found = _older(older_than)
         if not found:
             click.echo(f"no run is older than {older_than:g} days")
