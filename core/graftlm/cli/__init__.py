@@ -23,6 +23,7 @@ COMMANDS = {
     "repair": ("graftlm.cli.repair:repair", "Bring back what an adapter forgot, and keep what it learned"),
     "generate": ("graftlm.cli.generate:generate", "Answer a prompt, through an adapter or from a model"),
     "chat": ("graftlm.cli.chat:chat", "Talk with an adapter or a model; switch and compare adapters live"),
+    "runs": ("graftlm.cli.runs:runs", "List, watch, stop and go on with runs"),
     "demo": ("graftlm.cli.demo:demo", "Teach a small model something new, and see what it cost"),
     "data": ("graftlm.cli.data:data", "Check, preview, split, convert and mix data"),
     "templates": ("graftlm.cli.templates:templates", "List, show, render and check prompt templates"),
@@ -155,7 +156,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # as 'graftlm … | head' does
         sys.exit(0)
     except Exception as error:
-        from graftlm.contracts.errors import GraftlmError
+        from graftlm.contracts.errors import GraftlmError, Interrupted
 
         if debug:
             raise
@@ -174,7 +175,7 @@ def main() -> None:
         from .terminal import visible
 
         for i, line in enumerate(visible(str(error)).split("\n")):
-            click.echo(f"Error: {line}" if i == 0 else line, err=True)
+            click.echo(line if i or isinstance(error, Interrupted) else f"Error: {line}", err=True)
         sys.exit(error.exit_code)
     finally:
         if before is None:  # what was left out was of this call alone

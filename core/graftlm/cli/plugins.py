@@ -135,6 +135,7 @@ def _availability(problems: Sequence[str]) -> str:
 def show(name: str) -> None:
     """One plugin: what it needs, and its options."""
     from graftlm.contracts.errors import PluginError
+    from graftlm.contracts.specs import Backend
     from graftlm_registry.plugins import registry
     from graftlm_registry.suggestions import unknown
 
@@ -165,6 +166,9 @@ def show(name: str) -> None:
         ("from", f"{plugin.distribution} {plugin.version}".strip() + f" ({plugin.name})"),
         ("needs", ", ".join(needs) or "nothing"), ("available", "; ".join(why) if why else "yes"),
     ]  # fmt: skip
+    if isinstance(spec, Backend):
+        goes_on = "yes, from its last checkpoint" if spec.resumes else "no: it begins again from nothing"
+        rows.append(("a stopped run goes on", goes_on))
     click.echo(table(rows))
     if spec.options:
         options = [(f"--set {spec.kind}.{o.name}=", o.type, str(o.default), o.help) for o in spec.options]

@@ -26,6 +26,11 @@ def sample_file(role: str, evaluation: str, evaluator: str, moment: str) -> str:
     return f"{role}.{file_word(evaluation)}.{evaluator}.{moment}.jsonl"
 
 
+def shown_file(moment: str) -> str:
+    """Where answers are kept, below the run's folder, that are there to be looked at and were not scored."""
+    return f"samples/shown.{moment}.jsonl"
+
+
 def read_samples(path: Path) -> tuple[Mapping[str, Any], ...]:
     """One a row; ``each`` holds the row's numbers by metric. Lines end at ``\\n`` alone: a sample may hold any other
     character that ends a line somewhere.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from types import FrameType
 
 from graftlm.contracts.errors import Interrupted
 
@@ -13,6 +14,11 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+def raise_stopped(number: int, frame: FrameType | None) -> None:
+    """A handler of signals."""
+    raise Stopped(number)
 
 
 def number_of(stop: KeyboardInterrupt) -> int:

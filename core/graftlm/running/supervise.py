@@ -31,6 +31,7 @@ from .out_folder import written
 from .record_draft import draft
 from .rows import encode_rows
 from .run_results import keep_results
+from .standing import standing
 from .stopping import interrupted
 from .worker_process import OnEvent, StartWorker, run_worker
 
@@ -66,11 +67,7 @@ def supervise(
     is kept, how it ended is written down, and the error says how to go on.
     """
     with supervising(run.folder, detached=detached):
-        if run.finished:
-            made = run.outcome()
-            raise UsageError(f"run {run.name} is finished: it made {made.adapter if made else 'its adapter'}")
-        if not (run.folder / "data").is_dir():
-            raise UsageError(f"run {run.name} had done nothing when it failed, and cannot be gone on with: train again")
+        refuse_finished(run)
         forget_ending(run.folder)
         try:
             trained = _to_the_end(run, registry, on_event, also, start)
@@ -83,6 +80,15 @@ def supervise(
             raise
         write_ending(run.folder, Ending(state="done"))
         return trained
+
+
+def refuse_finished(run: Run) -> None:
+    """``UsageError`` where nothing is left to do."""
+    if run.finished:
+        made = run.outcome()
+        raise UsageError(f"run {run.name} is finished: it made {made.adapter if made else 'its adapter'}")
+    if not (run.folder / "data").is_dir():
+        raise UsageError(f"run {run.name} had done nothing when it failed, and cannot be gone on with: train again")
 
 
 def _to_the_end(run: Run, registry: Registry, on_event: OnEvent, also: Also | None, start: StartWorker) -> Trained:
@@ -132,13 +138,11 @@ def _left(run: Run, error: GraftlmError) -> GraftlmError:
     write_ending(run.folder, Ending(state="stopped" if stopped else "failed", message=why, exit_code=error.exit_code))
     if not run.folder.is_dir():
         return error
-    steps = run.checkpoints().steps()
-    since = f" after step {steps[0]:,}" if steps else ""
-    again = f"graftlm runs resume {run.name}"
+    again = f"it goes on {standing(run)}: graftlm runs resume {run.name}"
     if stopped:
-        error.args = (f"{why}; nothing was published. To go on{since}: {again} (log: {run.folder / 'log.txt'})",)
-    elif isinstance(error, KEPT) or steps or (run.folder / "training.json").is_file():
-        error.args = (f"{why}\nWhat was done is kept. To go on{since} once that is mended: {again}",)
+        error.args = (f"{why}; nothing was published\n{again}",)
+    elif isinstance(error, KEPT) or run.checkpoints().steps() or (run.folder / "training.json").is_file():
+        error.args = (f"{why}\nWhat was done is kept. Once that is mended, {again}",)
     else:  # the worker said why, and would say it again
         run.drop_work()
     return error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from graftlm.contracts.outcome import Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json
 from graftlm.data.rows import read_row
+from graftlm.data.samples import shown_file
 from graftlm_registry.home import replaced
 
 if TYPE_CHECKING:
@@ -56,6 +58,13 @@ class RunFiles:
             if (path := self.run / "data" / f"{split}.jsonl").is_file():
                 with path.open("rb") as file:
                     yield from (row for row in map(read_row, file) if not row.is_document)
+
+    def show(self, moment: str, answered: Iterable[tuple[str, str, str]]) -> None:
+        """Questions, what was expected, and answers, for the run's summary."""
+        rows = ({"question": q, "reference": expected, "answer": answer} for q, expected, answer in answered)
+        path = self.run / shown_file(moment)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
     def known_digest(self) -> str:
         """Of the base's weights, where the job ``initial`` read them; else empty."""
