@@ -17,16 +17,14 @@ STATES: tuple[State, ...] = get_args(State)
 class Status:
     """``running``: its lock is held, by ``supervisor``. ``done``: its adapter is kept. ``stopped`` and ``failed``: as
     its last supervisor wrote down in ``ending``. ``lost``: nobody wrote anything, as its supervisor was killed, or the
-    machine went down. All but the first two can be gone on with.
+    machine went down. The last three are ``resumable`` where what that needs is there: a worker that failed before it
+    had done anything would do so again.
     """
 
     state: State
     supervisor: Supervisor | None = None
     ending: Ending | None = None
-
-    @property
-    def resumable(self) -> bool:
-        return self.state in ("stopped", "failed", "lost")
+    resumable: bool = False
 
 
 def status_of(run: Run) -> Status:
@@ -36,8 +34,9 @@ def status_of(run: Run) -> Status:
     ending = run.ending()
     if run.finished:
         return Status("done", ending=ending)
+    resumable = (run.folder / "data").is_dir()
     if ending is not None:
-        return Status(ending.state, ending=ending)
+        return Status(ending.state, ending=ending, resumable=resumable)
     if found := run.supervisor():  # it took the lock, and put the old ending away, just now
         return Status("running", found)
-    return Status("lost")
+    return Status("lost", resumable=resumable)
