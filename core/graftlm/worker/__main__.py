@@ -1,12 +1,13 @@
 """``python -m graftlm.worker JOB FOLDER --events FD``: carries out one job, and reports by events.
 
-A job that stays for more is handed a second pipe, ``--requests FD``.
+A job that stays for more is handed a second pipe, ``--requests FD``; a run's, a file that it holds, ``--lock FD``.
 The job's own modules are imported late: a backend may have to be imported before torch.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from contextlib import suppress
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--events", type=int)
     parser.add_argument("--requests", type=int)
+    parser.add_argument("--lock", type=int)
     given = parser.parse_args()
     if given.probe:
         from .probe import print_probe
@@ -49,6 +51,8 @@ def main() -> int:
     from .events import PROTOCOL, Events
     from .unneeded import hide_unneeded
 
+    if given.lock is not None:
+        os.set_inheritable(given.lock, False)  # it is this process's alone, and goes with it
     events = Events(given.events)
     events.send("hello", protocol=PROTOCOL, python=sys.version.split()[0])
     try:

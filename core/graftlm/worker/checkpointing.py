@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.serial import from_json, to_json
-from graftlm_registry.home import link
+from graftlm_registry.home import link, replaced
 from graftlm_registry.runs.checkpoints import Checkpoint, Checkpoints
 
 from .adapt import write_initial
@@ -46,7 +46,8 @@ class Found:
         source = self.checkpoint.folder / BEST
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
-            copyfile(source, target)
+            with replaced(target) as fresh:  # never into a file that is a checkpoint's too
+                copyfile(source, fresh)
 
 
 class Checkpointing:

@@ -236,12 +236,9 @@ class RunContext:
         last = done == len(self._order)
         due = done % self.plan.training.eval_every == 0 or last
         if self._validation is not None and due:
-            value = self._validate(model)
-            if not math.isfinite(value):
-                raise RunError(f"the validation loss is {value} after step {done}: try a lower --learning-rate")
-            course.validation.append((done, value))
-            fields["validation_loss"] = value
-            self.best.validated(done, value, self.model)
+            if not course.validation or course.validation[-1][0] != done:  # else only its report came to nobody
+                self._validate_after(done, model)
+            fields["validation_loss"] = course.validation[-1][1]
         if course.spikes and course.spikes[-1].step == done:
             fields["usual_loss"] = course.spikes[-1].usual
         self._events.send(
@@ -266,6 +263,13 @@ class RunContext:
     def _joules(self) -> float | None:
         now = self._meter.joules() if self._meter else None
         return self._energy_before if now is None else now + (self._energy_before or 0.0)
+
+    def _validate_after(self, done: int, model: Any) -> None:
+        value = self._validate(model)
+        if not math.isfinite(value):
+            raise RunError(f"the validation loss is {value} after step {done}: try a lower --learning-rate")
+        self.course.validation.append((done, value))
+        self.best.validated(done, value, self.model)
 
     def _validate(self, model: Any) -> float:
         """Mean nats a trained token over the validation rows."""

@@ -33,9 +33,12 @@ class Packing:
             case float():
                 return state if math.isfinite(state) else ["float", repr(state)]
             case torch.Tensor():
-                return ["tensor", self._kept(state.detach().to("cpu").contiguous())]
+                return ["tensor", self._kept(state.detach(), what)]
             case np.ndarray():
-                return ["array", self._kept(torch.from_numpy(np.ascontiguousarray(state)))]
+                try:
+                    return ["array", self._kept(torch.from_numpy(state.copy()), what)]
+                except (TypeError, ValueError):
+                    raise RunError(f"a checkpoint cannot keep {what}: it is an array of {state.dtype}") from None
             case Mapping():
                 return ["dict", *([_key(key), self.packed(value, f"{what}/{key}")] for key, value in state.items())]
             case list() | tuple():
@@ -45,7 +48,10 @@ class Packing:
             f"a checkpoint cannot keep {what}: it is a {type(state).__name__}, neither tensors nor plain values"
         )
 
-    def _kept(self, tensor: torch.Tensor) -> str:
+    def _kept(self, tensor: torch.Tensor, what: str) -> str:
+        if tensor.layout != torch.strided or tensor.dtype == torch.complex128:  # nor can safetensors
+            raise RunError(f"a checkpoint cannot keep {what}: it is a tensor of {tensor.layout} and {tensor.dtype}")
+        tensor = tensor.to("cpu").contiguous()
         place = (tensor.data_ptr(), tensor.shape, tensor.dtype)
         if tensor.numel() and place in self._known:
             return self._known[place]

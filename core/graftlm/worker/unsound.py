@@ -22,10 +22,10 @@ def unsound_weights(model: Any) -> str:
     """The first trained tensor with a number that is none, by its name; empty where all are sound."""
     if model is None:
         return ""
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad and p.numel()]
     with torch.no_grad():
         norms = torch._foreach_norm([p for _, p in named], float("inf")) if named else []
         if not norms or bool(torch.isfinite(torch.stack([norm.float() for norm in norms])).all()):
             return ""
-    found: str = next(name for (name, _), norm in zip(named, norms, strict=True) if not bool(torch.isfinite(norm)))
-    return found
+    bad = (name for (name, _), norm in zip(named, norms, strict=True) if not bool(torch.isfinite(norm)))
+    return next(bad, "")  # none where a number of 64 bits was too large for 32 alone

@@ -85,11 +85,14 @@ class Checkpoints:
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
-        self._prune()
+        self._prune(step)
 
-    def _prune(self) -> None:
-        """Never the newest: it stands, synced, before any other goes."""
-        for step in self.steps()[KEEP:]:
+    def _prune(self, written: int) -> None:
+        """Those before the one that was written, which stands, synced; and those beyond it, which were damaged, or the
+        run would have gone on from there.
+        """
+        steps = self.steps()
+        for step in [s for s in steps if s > written] + [s for s in steps if s <= written][KEEP:]:
             _remove(self.folder / _name(step))
 
     def sweep(self) -> None:
