@@ -32,6 +32,7 @@ from .record_draft import draft
 from .rows import encode_rows
 from .run_results import keep_results
 from .stopping import interrupted
+from .tracking import trackers
 from .worker_process import OnEvent, StartWorker, run_worker
 
 Also = Callable[[Plan, Outcome, Path], None]
@@ -68,16 +69,19 @@ def supervise(
             made = run.outcome()
             raise UsageError(f"run {run.name} is finished: it made {made.adapter if made else 'its adapter'}")
         forget_ending(run.folder)
-        try:
-            trained = _to_the_end(run, registry, on_event, also, start)
-        except KeyboardInterrupt as stop:
-            raise _left(run, interrupted(stop)) from None
-        except GraftlmError as error:
-            raise _left(run, error) from error.__cause__
-        except BaseException as error:
-            write_ending(run.folder, Ending(state="failed", message=f"{type(error).__name__}: {error}", exit_code=1))
-            raise
-        write_ending(run.folder, Ending(state="done"))
+        with trackers(run, registry, on_event) as followed:
+            try:
+                trained = _to_the_end(run, registry, followed.on_event, also, start)
+            except KeyboardInterrupt as stop:
+                raise _left(run, interrupted(stop)) from None
+            except GraftlmError as error:
+                raise _left(run, error) from error.__cause__
+            except BaseException as error:
+                why = f"{type(error).__name__}: {error}"
+                write_ending(run.folder, Ending(state="failed", message=why, exit_code=1))
+                raise
+            write_ending(run.folder, Ending(state="done"))
+        followed.finish("done", trained.outcome)
         return trained
 
 
