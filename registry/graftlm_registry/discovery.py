@@ -40,6 +40,7 @@ BUILT_IN = tuple(
         "evaluators.multiple_choice", "evaluators.perplexity", "evaluators.rouge", "evaluators.translation",
         "evaluators.json_fields", "evaluators.pattern", "evaluators.user_function",
         "evaluators.taught_answers", "evaluators.lm_eval",
+        "trackers.csv", "trackers.tensorboard", "trackers.wandb", "trackers.mlflow",
     )
 )  # fmt: skip
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("graftlm_"))
@@ -200,6 +201,7 @@ KIND_OF_HOOK: Mapping[str, str] = {
     "graftlm_optimizers": "optimizer",
     "graftlm_backends": "backend",
     "graftlm_evaluators": "evaluator",
+    "graftlm_trackers": "tracker",
     "graftlm_commands": "command",
 }
 

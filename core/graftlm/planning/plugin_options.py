@@ -11,6 +11,7 @@ from typing import Any
 from graftlm.contracts.config import SETTINGS
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.spec import Option, OptionType, Spec
+from graftlm.contracts.tracking import Tracker
 from graftlm_registry.suggestions import unknown
 
 from .settings import flag
@@ -24,6 +25,10 @@ def plugin_options(chosen: Sequence[Spec], asked: Mapping[str, Mapping[str, Any]
     for spec in chosen:
         declared.setdefault(spec.kind, {}).update({option.name: option for option in spec.options})
     for kind, values in asked.items():
+        if kind not in declared and kind == Tracker.kind:
+            raise UsageError(
+                f"{kind}.{next(iter(values), '…')} is an option of a tracker, and none is chosen: give --track"
+            )
         if kind not in declared:
             raise UsageError(unknown("kind of plugin in --set", kind, [k for k in declared if declared[k]]))
         for name in values:
@@ -35,6 +40,12 @@ def plugin_options(chosen: Sequence[Spec], asked: Mapping[str, Mapping[str, Any]
         }
         for kind, options in declared.items()
     }
+
+
+def own_options(spec: Spec, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Those of a plan that the plugin declares: several of one kind share a name space."""
+    theirs = options.get(spec.kind, {})
+    return {option.name: theirs[option.name] for option in spec.options if option.name in theirs}
 
 
 FLAGS = {"r": "rank", "lora_alpha": "alpha", "lora_dropout": "dropout"}
@@ -51,7 +62,8 @@ def _not_declared(name: str, chosen: Sequence[Spec]) -> str:
         if left_out := _left_out(name, option):
             return f"{kind}.{name} cannot be chosen: {left_out}"
     if not options:
-        return f"{who} has no options: leave {kind}.{name} out, or choose another --{kind}"
+        chooses = next((flag(name) for name, setting in SETTINGS.items() if setting["plugin"] == kind), f"--{kind}")
+        return f"{who} has no options: leave {kind}.{name} out, or choose another {chooses}"
     return unknown(f"option of {who}", name, options)
 
 

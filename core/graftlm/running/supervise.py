@@ -33,6 +33,7 @@ from .rows import encode_rows
 from .run_results import keep_results
 from .standing import standing
 from .stopping import interrupted
+from .tracking import trackers
 from .worker_process import OnEvent, StartWorker, run_worker
 
 KEPT = (WorkerDied, StoreError, OutOfMemory)
@@ -69,16 +70,19 @@ def supervise(
     with supervising(run.folder, detached=detached):
         refuse_finished(run)
         forget_ending(run.folder)
-        try:
-            trained = _to_the_end(run, registry, on_event, also, start)
-        except KeyboardInterrupt as stop:
-            raise _left(run, interrupted(stop)) from None
-        except GraftlmError as error:
-            raise _left(run, error) from error.__cause__
-        except BaseException as error:
-            write_ending(run.folder, Ending(state="failed", message=f"{type(error).__name__}: {error}", exit_code=1))
-            raise
-        write_ending(run.folder, Ending(state="done"))
+        with trackers(run, registry, on_event) as followed:
+            try:
+                trained = _to_the_end(run, registry, followed.on_event, also, start)
+            except KeyboardInterrupt as stop:
+                raise _left(run, interrupted(stop)) from None
+            except GraftlmError as error:
+                raise _left(run, error) from error.__cause__
+            except BaseException as error:
+                why = f"{type(error).__name__}: {error}"
+                write_ending(run.folder, Ending(state="failed", message=why, exit_code=1))
+                raise
+            write_ending(run.folder, Ending(state="done"))
+        followed.finish("done", trained.outcome)
         return trained
 
 

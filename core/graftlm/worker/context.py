@@ -251,6 +251,7 @@ class RunContext:
             tokens_per_second=course.tokens / course.seconds,
             seconds=seconds,
             tokens=tokens,
+            tokens_so_far=course.tokens,
             trained=sum(self.rows.trained(sample) for sample in self._order[done - 1]),
             flops=self._flops([self.rows.length(sample) for sample in self._order[done - 1]]),
             memory=self._memory.now() if self._memory else 0,

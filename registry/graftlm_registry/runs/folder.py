@@ -8,6 +8,7 @@
     events.jsonl, log.txt    what happened, and what libraries printed
     data/ encoded/ initial/ scratch/ staged/   what the run works on, gone once its adapter is kept
     checkpoints/             see ``checkpoints``
+    trackers/                a folder for each tracker
     outcome.json, summary.json, loss.png, loss.svg, samples/   what came of it
 """
 
