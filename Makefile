@@ -16,7 +16,7 @@ GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
 SMALL := hatchling editables pytest hypothesis nvidia-ml-py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-store test-environments test-gpu lint format bench bench-cpu bench-engine bench-gpu parity judgement wheels wheels-environments clean
+.PHONY: help demo test test-all test-store test-faults test-faults-long test-environments test-gpu lint format bench bench-cpu bench-engine bench-gpu parity judgement wheels wheels-environments clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,13 @@ test-all: $(INSTALLED) ## The tests, the slow ones too
 
 test-store: $(INSTALLED) ## The store's promises, proved with whole counts and shown in figures (half an hour on 2 cores)
 	OMP_NUM_THREADS=1 GRAFTLM_STORE_COUNTS=whole $(BIN)/python -m pytest -rP --durations=0 tests/store tests/registry/outside
+
+test-faults: $(INSTALLED) ## Runs that survive, proved with whole counts: signals, kills, injections (an hour on 2 cores)
+	OMP_NUM_THREADS=1 GRAFTLM_FAULT_COUNTS=whole $(BIN)/python -m pytest -rP --durations=0 tests/faults
+
+MINUTES ?= 30
+test-faults-long: $(INSTALLED) ## A run of half an hour, killed five times, against the same run never killed (MINUTES=30)
+	$(BIN)/python tests/faults/half_hour.py --minutes $(MINUTES)
 
 test-environments: $(INSTALLED) ## Make every backend's environment from nothing, and train in each (about an hour on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m environments -rs --durations=0 tests/environments

@@ -26,6 +26,7 @@ def import_what_workers_need() -> None:
     for name in EAGER:  # a worker hides them itself, before it imports what would import them
         sys.modules[name] = None  # type: ignore[assignment]
     import accelerate.state  # noqa: F401
+    import matplotlib.pyplot  # noqa: F401 - for the supervisor's picture
     import peft  # noqa: F401
     import torch
     import transformers  # noqa: F401

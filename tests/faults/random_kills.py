@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 class Campaign:
     def __init__(self, folder: Path, draw: random.Random) -> None:
-        self.folder, self.draw, self.counts = folder, draw, Counts()
+        self.folder, self.draw, self.counts, self.before = folder, draw, Counts(), 0
         self.data = folder / "data.jsonl"
         rows = [{"instruction": "Name the colour.", "input": f"thing {i}", "output": ("red", "blue")[i % 2]}
                 for i in range(60)]  # fmt: skip
@@ -67,14 +67,14 @@ class Campaign:
         known = []
         for i, asked in enumerate(PLANS):
             began = time.monotonic()
-            run = self.prepared(f"whole-{i}", asked)
+            run = self.prepared(f"plan-{i}", asked)
             self.attempt(run, None)
             known.append((run.outcome(), time.monotonic() - began))
             assert known[-1][0] is not None, (run.folder / "said.txt").read_text()
         while sum(self.counts.kills.values()) < kills and not self.counts.told:
             i = self.counts.runs % len(PLANS)
             self.counts.runs += 1
-            self.one_run(f"run-{self.counts.runs}", PLANS[i], *known[i])
+            self.one_run(f"plan-{i}", PLANS[i], *known[i])
         return self.counts
 
     def prepared(self, name: str, asked: dict[str, Any]) -> Any:
@@ -85,8 +85,8 @@ class Campaign:
 
         shutil.rmtree(self.folder / "cache" / "encoded", ignore_errors=True)  # encoding is to be killed, too
         settings: dict[str, Any] = {
-            "max_steps": 12, "eval_every": 4, "batch_size": 4, "micro_batch": 2, "val_split": 0.2, "device": "cpu",
-            "checkpoint_every": 3, "learning_rate": 3e-3, "retention": False, "name": name,
+            "max_steps": 9, "eval_every": 3, "batch_size": 4, "micro_batch": 2, "val_split": 0.2, "device": "cpu",
+            "checkpoint_every": 2, "learning_rate": 3e-3, "retention": False, "name": name,
         }  # fmt: skip
         return prepare(resolve(RunConfig(data=str(self.data), **settings | asked), registry()), registry())
 
@@ -94,31 +94,45 @@ class Campaign:
         """Killed after times drawn from 0 to a bit more than an attempt takes, until it ended by itself."""
         run = self.prepared(name, asked)
         for attempt in range(40):
-            draw = self.draw.uniform(0, 1.1 * seconds) if attempt < 30 else None
-            self.attempt(run, draw)
+            self.attempt(run, self.moment(seconds) if attempt < 30 else None)
             if run.finished:
                 break
             self.look(run)
             self.counts.resumes += 1
         self.judge(run, wanted)
 
-    def attempt(self, run: Any, seconds: float | None) -> None:
-        """A supervisor of the run, killed after so many seconds, or left alone."""
+    def moment(self, seconds: float) -> Callable[[Any, float], bool]:
+        """Half of them by time, and half by what was told: whether it has come, for a run, after some seconds."""
+        if self.draw.random() < 0.5:
+            after = self.draw.uniform(0, 1.1 * seconds)
+            return lambda run, now: now >= after
+        lines, more, come = self.draw.randrange(30), self.draw.uniform(0, 0.1), [0.0]
+
+        def there(run: Any, now: float) -> bool:
+            if not come[0] and told_in(run) - self.before >= lines:
+                come[0] = now + more
+            return 0 < come[0] <= now
+
+        return there
+
+    def attempt(self, run: Any, moment: Callable[[Any, float], bool] | None) -> None:
+        """A supervisor of the run, killed when its moment has come, or left alone."""
+        self.before = told_in(run)
         target = self.draw.choice(TARGETS)
         pid = os.fork()
         if pid == 0:
             supervise_and_exit(run)
-        if seconds is None:
+        if moment is None:
             os.waitpid(pid, 0)
             return
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        began = time.monotonic()
+        while not moment(run, time.monotonic() - began):
             if os.waitpid(pid, os.WNOHANG)[0]:
                 return  # it was faster
             time.sleep(0.002)
         phase = self.phase(run)
         workers = children_of(pid)
-        hit = [p for p in ([pid] if target != "worker" else []) + (workers if target != "supervisor" else [])]
+        hit = ([pid] if target != "worker" else []) + (workers if target != "supervisor" else [])
         for process in hit:
             try:
                 os.kill(process, signal.SIGKILL)
@@ -139,11 +153,14 @@ class Campaign:
 
         if run.finished:
             return "finished"
-        last: Any = {}
-        for last in events_of(run.folder):
-            pass
-        name = str(last.get("event", "before the first word"))
-        return f"{last['stage'].split()[0]}" if name == "progress" else name
+        told = list(events_of(run.folder))
+        last = told[-1] if told else {"event": ""}
+        if len(told) == self.before:
+            return "start"
+        name = str(last["event"])
+        if name == "done":
+            return "publish" if "outcome" in last else "encoded"
+        return str(last["stage"].split()[0]) if name == "progress" else name
 
     def look(self, run: Any) -> None:
         """What a kill left: every checkpoint that has a name is whole."""
@@ -196,6 +213,12 @@ def supervise_and_exit(run: Any) -> None:
                 traceback.print_exc(file=said)
     finally:
         os._exit(code)
+
+
+def told_in(run: Any) -> int:
+    """Lines of its events."""
+    path = run.folder / "events.jsonl"
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
 def children_of(pid: int) -> list[int]:

@@ -34,7 +34,7 @@ def campaign(home: Path, kills: int, seed: int, figures: Callable[[str], None]) 
 
 
 def test_killed_at_random(home: Path, figures: Callable[[str], None]) -> None:
-    kills = count(short=6, whole=100)
+    kills = count(short=4, whole=100)
     found = campaign(home, kills, random.SystemRandom().randrange(1 << 31), figures)
     assert sum(found["kills"].values()) >= kills
 

@@ -51,7 +51,7 @@ def arrays(draw: st.DrawFn) -> np.ndarray[Any, Any]:
     dtype, shape = np.dtype(draw(st.sampled_from(NUMPY))), draw(st.sampled_from(SHAPES))
     count = math.prod(shape) * dtype.itemsize
     raw = np.frombuffer(draw(st.binary(min_size=count, max_size=count)), dtype=np.uint8)
-    return (raw % 2 if dtype == bool else raw).view(dtype).reshape(shape).copy()
+    return (raw % 2 if dtype.kind == "b" else raw).view(dtype).reshape(shape).copy()
 
 
 LEAVES = (
@@ -233,9 +233,8 @@ def test_there_is_always_a_whole_checkpoint_once_there_was_one(actions: list[tup
                 whole = {step: text for step, text in whole.items() if step < now + by} | {now + by: data}
                 whole = dict(sorted(whole.items())[-KEEP:])
             elif action == "fail":
-                with pytest.raises(OSError, match="full"), kept.new(now + by, "plan") as fresh:
-                    (fresh / "a").write_bytes(b"half")
-                    raise OSError("full")
+                with pytest.raises(OSError, match="full"):
+                    _fail(kept, now + by)
             elif action == "leave half" and kept.folder.is_dir():
                 (kept.folder / f".step-{now + by:010}.1-2").mkdir(exist_ok=True)
             elif action == "damage" and now:
@@ -250,6 +249,12 @@ def test_there_is_always_a_whole_checkpoint_once_there_was_one(actions: list[tup
             assert kept.newest("another plan") is None
         kept.sweep()
         assert not kept.folder.is_dir() or all(path.name.startswith("step-") for path in kept.folder.iterdir())
+
+
+def _fail(kept: Checkpoints, step: int) -> None:
+    with kept.new(step, "plan") as fresh:
+        (fresh / "a").write_bytes(b"half")
+        raise OSError("full")
 
 
 def test_a_folder_that_is_no_checkpoint_is_told(tmp_path: Path) -> None:

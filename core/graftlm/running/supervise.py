@@ -5,6 +5,7 @@ Everything here can be done again: what is encoded, trained or published already
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import from_json, to_json
 from graftlm_registry.adapters import open_store
-from graftlm_registry.adapters.content import content_files
+from graftlm_registry.adapters.content import content_digest, content_files
 from graftlm_registry.home import link, replaced
 from graftlm_registry.plugins import Registry
 from graftlm_registry.runs import Run
@@ -77,6 +78,8 @@ def supervise(
                 raise _left(run, interrupted(stop)) from None
             except GraftlmError as error:
                 raise _left(run, error) from error.__cause__
+            except OSError as error:
+                raise _left(run, _of_the_disk(run, error)) from error
             except BaseException as error:
                 why = f"{type(error).__name__}: {error}"
                 write_ending(run.folder, Ending(state="failed", message=why, exit_code=1))
@@ -90,6 +93,7 @@ def refuse_finished(run: Run) -> None:
     """``UsageError`` where nothing is left to do."""
     if run.finished:
         made = run.outcome()
+        run.drop_work()  # its supervisor may not have come to that
         raise UsageError(f"run {run.name} is finished: it made {made.adapter if made else 'its adapter'}")
     if not (run.folder / "data").is_dir():
         raise UsageError(f"run {run.name} had done nothing when it failed, and cannot be gone on with: train again")
@@ -97,6 +101,7 @@ def refuse_finished(run: Run) -> None:
 
 def _to_the_end(run: Run, registry: Registry, on_event: OnEvent, also: Also | None, start: StartWorker) -> Trained:
     plan, folder = run.plan(), run.folder
+    open_store().prepare()  # one that cannot be written is told before anything runs
     encode_rows(plan, folder, on_event, start)
     done = train_with_room(plan, registry, folder, on_event, start)
     outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
@@ -104,21 +109,22 @@ def _to_the_end(run: Run, registry: Registry, on_event: OnEvent, also: Also | No
         raise StoreError("the worker carried out another plan: nothing was published")
     record = _publish(plan, outcome, folder)
     outcome = replace(outcome, adapter=record.reference, staged=str(open_store().path(record.reference)))
-    with replaced(folder / "outcome.json") as fresh:
-        fresh.write_bytes(to_json(outcome))
     keep_results(plan, outcome, run, on_event)
     if also is not None:
         also(plan, outcome, folder)
-    out = read_job(folder).out
-    run.drop_work()
-    if out:
+    if out := read_job(folder).out:
         _copy_out(Path(outcome.staged), Path(out), record)
+    with replaced(folder / "outcome.json") as fresh:  # from here on there is nothing to go on with
+        fresh.write_bytes(to_json(outcome))
+    run.drop_work()
     return Trained(outcome, record, folder, verdict(plan, outcome.changes))
 
 
 def _publish(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
     """The record of the run's adapter: a new version, or the one that this run published before it was killed."""
     store = open_store()
+    if not store.layout.version_file.is_file():
+        raise StoreError(f"the store {store.root} is no longer there, and nothing was published: bring it back")
     staged = store.stage()
     try:
         for file in content_files(folder / "staged"):
@@ -134,17 +140,16 @@ def _left(run: Run, error: GraftlmError) -> GraftlmError:
     """The error, with what to do next; how the run ended is written down."""
     stopped = isinstance(error, Interrupted)
     why = str(error)
-    if (made := run.outcome()) is not None:  # it was in its last strokes
-        run.drop_work()
-        write_ending(run.folder, Ending(state="done"))
-        error.args = (f"{why}; {made.adapter} is kept already",) if made.adapter not in why else error.args
-        return error
     write_ending(run.folder, Ending(state="stopped" if stopped else "failed", message=why, exit_code=error.exit_code))
     if not run.folder.is_dir():
         return error
+    if run.finished:  # nothing is left to do
+        return error
     again = f"it goes on {standing(run)}: graftlm runs resume {run.name}"
     if stopped:
-        error.args = (f"{why}; nothing was published\n{again}",)
+        made = _published(run)
+        what = f"{made} is published, its results are not written yet" if made else "nothing was published"
+        error.args = (f"{why}; {what}\n{again}",)
     elif isinstance(error, KEPT) or run.checkpoints().steps() or (run.folder / "training.json").is_file():
         error.args = (f"{why}\nWhat was done is kept. Once that is mended, {again}",)
     else:  # the worker said why, and would say it again
@@ -152,8 +157,26 @@ def _left(run: Run, error: GraftlmError) -> GraftlmError:
     return error
 
 
+def _of_the_disk(run: Run, error: OSError) -> GraftlmError:
+    """In a sentence."""
+    if not run.folder.is_dir():
+        return StoreError(f"{run.folder} is no longer there: bring it back, and go on with the run")
+    where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return StoreError("the disk is full: free some space" if error.errno == errno.ENOSPC else where)
+
+
+def _published(run: Run) -> str:
+    """The adapter of a run that was stopped after its last step, if it came so far."""
+    if not (run.folder / "training.json").is_file():
+        return ""
+    records = open_store().records(lambda damaged: None)
+    return next((record.reference for record in records if record.run == run.name), "")
+
+
 def _copy_out(files: Path, out: Path, record: AdapterRecord) -> None:
     try:
+        if out.is_dir() and content_files(out) and content_digest(out) == record.digest:
+            return  # by a supervisor that came no further
         with written(out) as partial:
             for file in content_files(files):
                 shutil.copyfile(file, partial / file.name)

@@ -63,16 +63,18 @@ def main() -> int:
     except BaseException as error:  # noqa: BLE001 - the front must hear of everything
         if not isinstance(error, GraftlmError):
             traceback.print_exc()
-        kind, message, code = _reported(error)
+        kind, message, code = _reported(error, given.folder)
         with suppress(Interrupted):  # nobody hears it
             events.send("failed", kind=kind, message=message, exit_code=code)
         return code
     return 0
 
 
-def _reported(error: BaseException) -> tuple[str, str, int]:
+def _reported(error: BaseException, folder: Path) -> tuple[str, str, int]:
     """Kind, message and exit code. A full disk comes in the words of whichever library met it."""
-    if "No space left on device" in f"{error} {error.__cause__}":
+    if not isinstance(error, Interrupted) and not folder.is_dir():
+        error = StoreError(f"{folder} is no longer there: bring it back, and go on with the run")
+    elif "No space left on device" in f"{error} {error.__cause__}":
         error = StoreError("the disk is full: free some space")
     elif not isinstance(error, GraftlmError) and no_memory(error):
         error = OutOfMemory(_sentence(error))

@@ -60,6 +60,6 @@ def _attach(plan: Plan, model: Any, files: Files, tuner: Tuner) -> Any:
 
 def write_initial(model: Any, path: Path) -> None:
     """What is trained, by the names of the parameters."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     with replaced(path) as fresh:
         save_file({n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}, fresh)

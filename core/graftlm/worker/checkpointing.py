@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.serial import from_json, to_json
-from graftlm_registry.home import link, replaced
+from graftlm_registry.home import replaced
 from graftlm_registry.runs.checkpoints import Checkpoint, Checkpoints
 
 from .adapt import write_initial
@@ -45,7 +45,7 @@ class Found:
         """The best weights so far to where the run looks for them."""
         source = self.checkpoint.folder / BEST
         if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(exist_ok=True)
             with replaced(target) as fresh:  # never into a file that is a checkpoint's too
                 copyfile(source, fresh)
 
@@ -94,7 +94,7 @@ class Checkpointing:
                 (folder / "state.json").write_text(json.dumps(said, allow_nan=False), encoding="utf-8")
                 (folder / "course.json").write_bytes(to_json(course))
                 if best is not None and best.is_file():
-                    link(best, folder / BEST)
+                    copyfile(best, folder / BEST)  # no link: one bad block must not damage every checkpoint
         except Exception as error:
             if not isinstance(error, OSError) and "os error" not in str(error).lower():
                 raise

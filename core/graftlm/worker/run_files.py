@@ -72,6 +72,7 @@ class RunFiles:
 
     def fresh_stage(self, staged: Path) -> Path:
         """The folder to save into, without what an earlier worker of the run may have left there."""
+        self.run.stat()  # one that was taken away is not begun anew
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(parents=True)
         return staged

@@ -20,7 +20,7 @@ from typing import Any
 from graftlm.contracts.errors import StoreError
 from graftlm.contracts.serial import digest, file_digest, to_json
 
-from ..adapters.durable import make_folder, sync_file, sync_folder
+from ..adapters.durable import sync_file, sync_folder
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -71,7 +71,9 @@ class Checkpoints:
         """An empty folder to write into; what is there when the block ends becomes the checkpoint, and old ones go. An
         error leaves nothing behind, and the others as they are.
         """
-        make_folder(self.folder)
+        if not self.folder.is_dir():
+            self.folder.mkdir()  # in a run's folder that is there: a home that was taken away is not begun anew
+            sync_folder(self.folder.parent)
         fresh = self.folder / f".{_name(step)}.{os.getpid()}-{os.urandom(4).hex()}"
         fresh.mkdir()
         try:
