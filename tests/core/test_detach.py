@@ -7,9 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from conftest import Said
@@ -20,13 +23,14 @@ from graftlm.planning.resolve import resolve
 from graftlm.running.detached import start_detached
 from graftlm.running.run_events import events_of, last_step
 from graftlm.running.train import prepare
+from graftlm.worker.alone import alone
 from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import registry
 from graftlm_registry.runs import Run, all_runs, status_of
 from graftlm_registry.runs.supervisor import supervising
 
 Call = Callable[..., Said]
-STEPS = 400
+STEPS = 250
 SETTINGS = (
     "--model", "tiny-falcon", "--max-steps", str(STEPS), "--batch-size", "4", "--val-split", "0", "--test-split", "0",
     "--no-retention", "--deterministic", "--name", "far",
@@ -124,7 +128,7 @@ def events_with_losses(run: Run) -> set[int]:
     return {event["step"] for event in events_of(run.folder) if event["event"] == "metric"}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_leaves_a_run_that_goes_on(home: Path, alpaca: Path, number: int, code: int) -> None:
     process = front("train", alpaca, *SETTINGS)
     until(lambda: any(map(last_step_of, all_runs())))
@@ -175,3 +179,25 @@ def test_a_supervisor_that_cannot_begin_is_told(home: Path, alpaca: Path) -> Non
         with pytest.raises(RunError, match=rf"exit code 2: .*is being carried out by process {os.getpid()}"):
             start_detached(made)
         assert "is being carried out" in (made.folder / "supervisor.txt").read_text(encoding="utf-8")
+
+
+def test_one_worker_waits_for_another_to_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a run is gone on with at once, while the worker that a kill left still writes its checkpoint."""
+    told: list[str] = []
+    events: Any = SimpleNamespace(checkpoint=lambda: None, warning=told.append)
+    with alone(tmp_path, events):
+        monkeypatch.setattr("graftlm.worker.alone.PATIENCE", 0.3)
+        with pytest.raises(RunError, match="an earlier worker of this run does not leave"), alone(tmp_path, events):
+            pytest.fail("two workers are in one run")
+    assert len(told) == 1
+    with alone(tmp_path, events):
+        assert len(told) == 1
+
+    lock = alone(tmp_path, events)
+    lock.__enter__()
+    monkeypatch.setattr("graftlm.worker.alone.PATIENCE", 60.0)
+    threading.Timer(0.5, lock.__exit__, (None, None, None)).start()
+    began = time.monotonic()
+    with alone(tmp_path, events):
+        assert time.monotonic() - began > 0.2
+    assert len(told) == 2

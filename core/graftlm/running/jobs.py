@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -90,8 +89,6 @@ def train_and_prove(
     at = interpreter_of(plan, registry, any_stack=read_job(run).any_stack)
     if trained_already(run):
         return start("prove", run, on_event)
-    shutil.rmtree(run / "scratch", ignore_errors=True)  # of a worker that was killed
-    (run / "scratch").mkdir()
     if not plan.environment:
         return start("train", run, on_event)
     if not (run / "initial" / "base.sha256").is_file():

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from graftlm.contracts.errors import GraftlmError, OutOfMemory, RunError, WorkerDied, named_error
 from graftlm.environments.interpreter import BASE, Interpreter
 
-from .one_worker import only_worker
 from .out_of_memory import kills
 from .stopping import interrupted
 
@@ -56,9 +55,7 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
     the worker has left.
     """
     killed = kills()
-    with only_worker(folder, on_event, PATIENCE) as lock:
-        process, read_end = start_worker(job, folder, at, lock=lock.descriptor)
-        lock.held_by(process.pid)
+    process, read_end = start_worker(job, folder, at)
     try:
         last = _listen(read_end, folder / "events.jsonl", on_event)
         process.wait()
@@ -77,29 +74,23 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
 
 
 def start_worker(
-    job: str, folder: Path, at: Interpreter = BASE, requests: int | None = None, lock: int | None = None
+    job: str, folder: Path, at: Interpreter = BASE, requests: int | None = None
 ) -> tuple[subprocess.Popen[bytes], int]:
     """The process, and the end of the pipe that its events come from. ``requests``: the end of a pipe that it is to
-    read, and ``lock`` a file that it is to hold; the caller keeps both, and closes them.
+    read; the caller keeps it, and closes it.
     """
     more = () if requests is None else (requests,)
-    held = () if lock is None else (lock,)
     read_end, write_end = os.pipe()
     try:
         with (folder / LOG).open("ab") as output:
             process = subprocess.Popen(
                 at.worker(
-                    job,
-                    str(folder),
-                    "--events",
-                    str(write_end),
-                    *(f"--requests={descriptor}" for descriptor in more),
-                    *(f"--lock={descriptor}" for descriptor in held),
+                    job, str(folder), "--events", str(write_end), *(f"--requests={descriptor}" for descriptor in more)
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=(write_end, *more, *held),
+                pass_fds=(write_end, *more),
                 start_new_session=True,  # a terminal's Ctrl-C must reach the front only
                 env={**POLITE, **_thrift(folder), **at.environ(), "PYTHONUNBUFFERED": "1"},
             )

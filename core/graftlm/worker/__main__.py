@@ -1,16 +1,15 @@
 """``python -m graftlm.worker JOB FOLDER --events FD``: carries out one job, and reports by events.
 
-A job that stays for more is handed a second pipe, ``--requests FD``; a run's, a file that it holds, ``--lock FD``.
+A job that stays for more is handed a second pipe, ``--requests FD``.
 The job's own modules are imported late: a backend may have to be imported before torch.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -31,6 +30,8 @@ JOBS = {
     "serve": ("serving", "serve_job"),
 }
 """Module and function of each job."""
+OF_A_RUN = ("initial", "train", "prove")
+"""Jobs that work in a run's folder, and on its device."""
 
 
 def main() -> int:
@@ -40,7 +41,6 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--events", type=int)
     parser.add_argument("--requests", type=int)
-    parser.add_argument("--lock", type=int)
     given = parser.parse_args()
     if given.probe:
         from .probe import print_probe
@@ -48,18 +48,18 @@ def main() -> int:
         return print_probe()
     if given.job is None or given.folder is None or given.events is None:
         parser.error("give a job, a folder and --events")
+    from .alone import alone
     from .events import PROTOCOL, Events
     from .unneeded import hide_unneeded
 
-    if given.lock is not None:
-        os.set_inheritable(given.lock, False)  # it is this process's alone, and goes with it
     events = Events(given.events)
     events.send("hello", protocol=PROTOCOL, python=sys.version.split()[0])
     try:
         hide_unneeded(given.folder, training=given.job == "train")
         module, name = JOBS[given.job]
         more = () if given.requests is None else (given.requests,)
-        getattr(import_module(f"graftlm.worker.{module}"), name)(given.folder, events, *more)
+        with alone(given.folder, events) if given.job in OF_A_RUN else nullcontext():
+            getattr(import_module(f"graftlm.worker.{module}"), name)(given.folder, events, *more)
     except BaseException as error:  # noqa: BLE001 - the front must hear of everything
         if not isinstance(error, GraftlmError):
             traceback.print_exc()

@@ -93,7 +93,7 @@ class Checkpointing:
                 save_file(packing.tensors, folder / "state.safetensors")
                 (folder / "state.json").write_text(json.dumps(said, allow_nan=False), encoding="utf-8")
                 (folder / "course.json").write_bytes(to_json(course))
-                if best is not None and best.is_file():
+                if best is not None:
                     copyfile(best, folder / BEST)  # no link: one bad block must not damage every checkpoint
         except Exception as error:
             if not isinstance(error, OSError) and "os error" not in str(error).lower():

@@ -70,6 +70,12 @@ class RunFiles:
         """Of the base's weights, where the job ``initial`` read them; else empty."""
         return self.base_digest.read_text(encoding="ascii") if self.base_digest.is_file() else ""
 
+    def empty_scratch(self) -> None:
+        """Of what a worker that was killed left there."""
+        self.run.stat()  # a run that was taken away is not begun anew
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+
     def fresh_stage(self, staged: Path) -> Path:
         """The folder to save into, without what an earlier worker of the run may have left there."""
         self.run.stat()  # one that was taken away is not begun anew

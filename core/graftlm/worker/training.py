@@ -46,7 +46,8 @@ def train_job(run: Path, events: Events) -> None:
     plan, job = files.plan(), files.job()
     check_process(plan, job, events)
     trainer: Trainer = resolve_target(plan.part("backend").target)()
-    trainer.prepare(plan, run / "scratch")  # before torch: Unsloth must be imported first
+    files.empty_scratch()
+    trainer.prepare(plan, files.scratch)  # before torch: Unsloth must be imported first
     with ExitStack() as stack:
         logits = _Training(plan, job, files, events, stack).carry_out(trainer, started)
     if not job.proves:

@@ -3,7 +3,8 @@
 ::
 
     plan.json, job.json      what is to be done
-    lock, worker             held by whoever supervises it, and by its worker; who that is stands in each
+    lock                     held by whoever supervises it; who that is stands in it
+    worker                   held by the worker that is at work
     ended.json               how its last supervisor left it, unless that was killed
     events.jsonl, log.txt    what happened, and what libraries printed
     data/ encoded/ initial/ scratch/ staged/   what the run works on, gone once its adapter is kept
