@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,5 +131,7 @@ COUNTS = (
 
 
 def differences(one: Outcome, other: Outcome) -> dict[str, tuple[Any, Any]]:
+    """``optimizer_bytes`` aside: tensors that bitsandbytes shares among parameters are loaded apart."""
+    one, other = (replace(each, effective=replace(each.effective, optimizer_bytes=0)) for each in (one, other))
     pairs = {name: (getattr(one, name), getattr(other, name)) for name in COUNTS}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

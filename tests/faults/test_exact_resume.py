@@ -41,8 +41,13 @@ SLOW: dict[str, dict[str, Any]] = {
     },
     **{
         f"{model}, accelerator {names}": {"accelerator": names, "model": model, "dropout": None}
-        for model in ("tiny-mistral", "tiny-falcon")
-        for names in ("auto", "sdpa", "eager", "varlen", "sdpa+fused-lora", "varlen+supervised-logits")
+        for model, all_names in {
+            "tiny-mistral": ("auto", "sdpa", "eager", "varlen", "sdpa+fused-lora", "varlen+supervised-logits"),
+            "tiny-falcon": ("auto", "sdpa", "eager", "sdpa+fused-lora", "sdpa+supervised-logits"),
+            "tiny-qwen": ("auto",),
+            "tiny-glm": ("auto",),
+        }.items()
+        for names in all_names
     },
     "compile": {"accelerator": "compile", "options": {"accelerator": {"compiler": "aot_eager"}}, "dropout": None},
     **{

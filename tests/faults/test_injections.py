@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +230,44 @@ def test_a_worker_that_somebody_killed_did_not(home: Path, alpaca: Path, faulty:
         with pytest.raises(RunError, match="the worker died") as error:
             trained(alpaca, start=run_worker, batch_size=8, micro_batch=None, max_steps=2)
     assert not isinstance(error.value, OutOfMemory)
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A control group of version 1 that may take 1.2 GiB."""
+    folder = Path("/sys/fs/cgroup/memory") / f"graftlm-test-{os.getpid()}"
+    try:
+        folder.mkdir()
+        for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
+            if (folder / name).exists():
+                (folder / name).write_text(str(1200 << 20))
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    yield folder
+    folder.rmdir()
+
+
+@pytest.mark.slow
+def test_the_kernel_kills_a_worker_for_memory(
+    home: Path, alpaca: Path, faulty: Faulty, group: Path, figures: Callable[[str], None]
+) -> None:
+    """Really: a front in a control group whose memory a micro-batch of 8 goes beyond."""
+    faulty("ballast 4")
+    inside = 'echo $$ > "$1/cgroup.procs" && shift && exec "$@"'
+    command = [
+        "sh", "-c", inside, "sh", str(group), sys.executable, "-c", "from graftlm.entry import main; main()", "train",
+        str(alpaca), "--model", "tiny-mistral", "--max-steps", "2", "--batch-size", "8", "--accelerator", "sdpa+faulty",
+        "--no-retention", "--device", "cpu", "--json",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    killed = int((group / "memory.oom_control").read_text().split()[-1])
+    assert killed >= 1
+    assert "no memory for micro-batches of 8: going on with 4 in a new process" in done.stderr
+    outcome = last_run().outcome()
+    assert outcome is not None
+    assert effective(outcome) == (4, (8,))
+    figures(f"the kernel killed {killed} worker, and the run ended with micro-batches of 4")
 
 
 def test_counters_are_read_as_the_kernel_writes_them(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from real_runs import MAIN, PATIENCE, Front, gone, like, workers_of
 
 from graftlm.contracts.config import RunConfig
+from graftlm.contracts.errors import Interrupted
 from graftlm.contracts.outcome import Outcome
 from graftlm.planning.resolve import resolve
 from graftlm.running.run_events import events_of
@@ -164,6 +165,21 @@ def test_a_second_signal_leaves_at_once(fronts: Callable[..., Front], figures: C
     assert gone(worker, 1)
     assert f"graftlm runs resume {run.name}" in front.said.strip().splitlines()[-1]
     figures(f"left {took:.2f} s after the second signal")
+
+
+@pytest.mark.slow
+def test_a_second_signal_while_the_first_is_told(home: Path, alpaca: Path, faulty: Callable[[str], None]) -> None:
+    """Wherever it comes, no worker is left behind."""
+    faulty("stuck 3")
+    plan = resolve(RunConfig(data=str(alpaca), **ASKED), registry())
+
+    def hear(event: Any) -> None:
+        if event["event"] == "metric" or "Ctrl-C again" in event.get("message", ""):
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="stopped by SIGINT"):
+        carry_out(plan, registry(), hear)
+    assert not workers_of(os.getpid())
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def lay_out_run(
         checkpoint_seconds=60 * float(plan.settings.get("checkpoint_minutes") or 0),
     )
     write_job(run, job)
-    with replaced(run / "plan.json") as fresh:  # the last: a folder with a plan is a whole run
+    with replaced(run / "plan.json") as fresh:  # the last: a folder without one is no run
         fresh.write_bytes(to_json(plan))
     return job
 

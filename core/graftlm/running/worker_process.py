@@ -60,8 +60,12 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
         last = _listen(read_end, folder / "events.jsonl", on_event)
         process.wait()
     except KeyboardInterrupt as stop:
-        on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
-        stop_worker(process)
+        try:
+            on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
+            stop_worker(process)
+        except KeyboardInterrupt:  # again, before it was waited for
+            process.kill()
+            process.wait()
         raise interrupted(stop) from None
     except BaseException:
         stop_worker(process)

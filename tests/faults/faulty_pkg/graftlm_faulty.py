@@ -10,6 +10,7 @@ process:
 - ``no-memory N``, ``no-cpu-memory N``: micro-batches of more than N samples run out of memory.
 - ``killed N``: a micro-batch of more than N samples, and the kernel kills the worker (it counts that in the file
   ``GRAFTLM_KILLS``).
+- ``ballast N``: a micro-batch of more than N samples takes two GiB.
 - ``slow X``: each micro-batch sleeps X seconds first. ``stuck K``: the K-th one sleeps for ten minutes.
 """
 
@@ -25,6 +26,7 @@ from typing import Any
 
 from graftlm.api import Accelerator, Optimizer, PatchContext, hookimpl
 
+BALLAST = 2 << 30
 BAD = {"nan": float("nan"), "inf": float("inf")}
 
 
@@ -56,6 +58,8 @@ def broken(context: PatchContext) -> Iterator[None]:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         if samples > wanted.get("no-cpu-memory", samples):
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate much")
+        if samples > wanted.get("ballast", samples):
+            torch.ones(BALLAST // 4).add_(1)
         if samples > wanted.get("killed", samples):
             counter = Path(os.environ["GRAFTLM_KILLS"])
             counter.write_text(f"oom_kill {1 + int(counter.read_text().split()[1])}\n")
