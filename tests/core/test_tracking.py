@@ -21,6 +21,7 @@ from graftlm.contracts.spec import Option, Requirement
 from graftlm.contracts.tracking import TrackedRun, Tracker
 from graftlm.planning.resolve import resolve
 from graftlm.running import tracking
+from graftlm.running.supervise import supervise
 from graftlm.running.tracking import Trackers
 from graftlm.running.train import carry_out
 from graftlm.testing.in_process import start_in_process
@@ -342,3 +343,38 @@ def test_a_run_that_does_not_finish_is_told(home: Path, alpaca: Path, error: Bas
     with pytest.raises((Exception, KeyboardInterrupt)):
         carry_out(planned(alpaca, known, track="tried"), known, lambda event: None, start=start)
     assert Plain.told[-1] == (state, {}, [])
+
+
+def test_a_run_that_is_killed_and_gone_on_with_has_each_step_once(home: Path, alpaca: Path) -> None:
+    """A real run, killed with its worker between checkpoints; then to its end."""
+    command = [
+        sys.executable, "-m", "graftlm", "train", alpaca, "--model", "tiny-falcon", "--max-steps", "100",
+        "--checkpoint-every", "7", "--no-retention", "--test-split", "0", "--device", "cpu", "--track",
+        "csv+tensorboard",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    until = time.monotonic() + 120
+    while not (steps := told_to_csv(home)) or max(steps) < 12:
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.kill()  # its worker leaves by itself: nobody reads what it says
+    process.wait()
+    (folder,) = (home / "runs").iterdir()
+    run = Run(folder)
+    assert not run.finished
+    warnings: list[Any] = []
+    trained = supervise(run, registry(), lambda event: warnings.append(event) if event["event"] == "warning" else None)
+    assert [warning for warning in warnings if "tracker" in warning["message"]] == []
+    assert told_to_csv(home) == list(range(1, 101))
+    with (folder / "trackers" / "csv" / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        assert [float(row["loss"]) for row in csv.DictReader(file)] == pytest.approx(trained.outcome.losses)
+    assert len(list((folder / "trackers" / "tensorboard").iterdir())) == 2
+
+
+def told_to_csv(home: Path) -> list[int]:
+    found = next((home / "runs").glob("*/trackers/csv/metrics.csv"), None) if (home / "runs").is_dir() else None
+    if found is None:
+        return []
+    with found.open(newline="", encoding="utf-8") as file:
+        return [int(row["step"]) for row in csv.DictReader(line for line in file if line.endswith("\n"))]
