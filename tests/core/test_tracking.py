@@ -154,6 +154,11 @@ def test_the_plan_and_the_plugins_show_it(run: Callable[..., Said], alpaca: Path
     assert said.code == 0, said.err
     (line,) = [line.split() for line in said.out.splitlines() if line.startswith("tracker")]
     assert line[:4] == ["tracker", "csv", "asked", "graftlm"]
+    said = run(
+        "plan", alpaca, "--model", "tiny-falcon", "--track", "csv+wandb", "--set", "tracker.mode=offline", "--set",
+        "tracker.project=mine",
+    )  # fmt: skip
+    assert "tracked        csv; wandb, project mine, mode offline\n" in said.out
     assert "--set tracker.project=" in run("plugins", "show", "tracker/wandb").out
 
 
@@ -331,6 +336,32 @@ def test_what_a_tracker_missed_is_told_when_the_run_goes_on(home: Path, alpaca: 
     assert [step for step, _ in steps] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert [values["tokens"] for _, values in steps] == [64.0 * step for step in range(1, 10)]
     assert end == ("stopped", {}, [])
+
+
+def test_a_worker_that_kept_more_than_was_seen_leaves_no_gap(home: Path, alpaca: Path) -> None:
+    """Its supervisor was killed, and it kept its last state when the next process had begun."""
+    run = unbegun(planned(alpaca, registry(), track="csv"))
+    first = Trackers(run, registry(), lambda event: None)
+    tell(run, first, range(1, 7))
+    first.finish("failed")
+    checkpoint(run, 3)
+    second = Trackers(run, registry(), lambda event: None)
+    tell(run, second, range(7, 9))
+    second.finish("done")
+    assert told_to_csv(home) == list(range(1, 9))
+
+
+def test_a_step_whose_state_was_kept_before_it_was_told_is_told(home: Path, alpaca: Path) -> None:
+    """A worker that is stopped while it validates does that again, and tells of the step then."""
+    run = unbegun(planned(alpaca, registry(), track="csv"))
+    first = Trackers(run, registry(), lambda event: None)
+    tell(run, first, range(1, 7))
+    first.finish("stopped")
+    checkpoint(run, 7)
+    second = Trackers(run, registry(), lambda event: None)
+    tell(run, second, range(7, 9))
+    second.finish("done")
+    assert told_to_csv(home) == list(range(1, 9))
 
 
 @pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt(), "stopped"), (RuntimeError("broken"), "failed")])
