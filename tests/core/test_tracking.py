@@ -21,6 +21,7 @@ from graftlm.contracts.spec import Option, Requirement
 from graftlm.contracts.tracking import TrackedRun, Tracker
 from graftlm.planning.resolve import resolve
 from graftlm.running import tracking
+from graftlm.running.supervise import supervise
 from graftlm.running.tracking import Trackers
 from graftlm.running.train import carry_out
 from graftlm.testing.in_process import start_in_process
@@ -153,6 +154,11 @@ def test_the_plan_and_the_plugins_show_it(run: Callable[..., Said], alpaca: Path
     assert said.code == 0, said.err
     (line,) = [line.split() for line in said.out.splitlines() if line.startswith("tracker")]
     assert line[:4] == ["tracker", "csv", "asked", "graftlm"]
+    said = run(
+        "plan", alpaca, "--model", "tiny-falcon", "--track", "csv+wandb", "--set", "tracker.mode=offline", "--set",
+        "tracker.project=mine",
+    )  # fmt: skip
+    assert "tracked        csv; wandb, project mine, mode offline\n" in said.out
     assert "--set tracker.project=" in run("plugins", "show", "tracker/wandb").out
 
 
@@ -332,6 +338,32 @@ def test_what_a_tracker_missed_is_told_when_the_run_goes_on(home: Path, alpaca: 
     assert end == ("stopped", {}, [])
 
 
+def test_a_worker_that_kept_more_than_was_seen_leaves_no_gap(home: Path, alpaca: Path) -> None:
+    """Its supervisor was killed, and it kept its last state when the next process had begun."""
+    run = unbegun(planned(alpaca, registry(), track="csv"))
+    first = Trackers(run, registry(), lambda event: None)
+    tell(run, first, range(1, 7))
+    first.finish("failed")
+    checkpoint(run, 3)
+    second = Trackers(run, registry(), lambda event: None)
+    tell(run, second, range(7, 9))
+    second.finish("done")
+    assert told_to_csv(home) == list(range(1, 9))
+
+
+def test_a_step_whose_state_was_kept_before_it_was_told_is_told(home: Path, alpaca: Path) -> None:
+    """A worker that is stopped while it validates does that again, and tells of the step then."""
+    run = unbegun(planned(alpaca, registry(), track="csv"))
+    first = Trackers(run, registry(), lambda event: None)
+    tell(run, first, range(1, 7))
+    first.finish("stopped")
+    checkpoint(run, 7)
+    second = Trackers(run, registry(), lambda event: None)
+    tell(run, second, range(7, 9))
+    second.finish("done")
+    assert told_to_csv(home) == list(range(1, 9))
+
+
 @pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt(), "stopped"), (RuntimeError("broken"), "failed")])
 def test_a_run_that_does_not_finish_is_told(home: Path, alpaca: Path, error: BaseException, state: str) -> None:
     known = with_(spec(Plain))
@@ -342,3 +374,38 @@ def test_a_run_that_does_not_finish_is_told(home: Path, alpaca: Path, error: Bas
     with pytest.raises((Exception, KeyboardInterrupt)):
         carry_out(planned(alpaca, known, track="tried"), known, lambda event: None, start=start)
     assert Plain.told[-1] == (state, {}, [])
+
+
+def test_a_run_that_is_killed_and_gone_on_with_has_each_step_once(home: Path, alpaca: Path) -> None:
+    """A real run, killed with its worker between checkpoints; then to its end."""
+    command = [
+        sys.executable, "-m", "graftlm", "train", alpaca, "--model", "tiny-falcon", "--max-steps", "100",
+        "--checkpoint-every", "7", "--no-retention", "--test-split", "0", "--device", "cpu", "--track",
+        "csv+tensorboard",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    until = time.monotonic() + 120
+    while not (steps := told_to_csv(home)) or max(steps) < 12:
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.kill()  # its worker leaves by itself: nobody reads what it says
+    process.wait()
+    (folder,) = (home / "runs").iterdir()
+    run = Run(folder)
+    assert not run.finished
+    warnings: list[Any] = []
+    trained = supervise(run, registry(), lambda event: warnings.append(event) if event["event"] == "warning" else None)
+    assert [warning for warning in warnings if "tracker" in warning["message"]] == []
+    assert told_to_csv(home) == list(range(1, 101))
+    with (folder / "trackers" / "csv" / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        assert [float(row["loss"]) for row in csv.DictReader(file)] == pytest.approx(trained.outcome.losses)
+    assert len(list((folder / "trackers" / "tensorboard").iterdir())) == 2
+
+
+def told_to_csv(home: Path) -> list[int]:
+    found = next((home / "runs").glob("*/trackers/csv/metrics.csv"), None) if (home / "runs").is_dir() else None
+    if found is None:
+        return []
+    with found.open(newline="", encoding="utf-8") as file:
+        return [int(row["step"]) for row in csv.DictReader(line for line in file if line.endswith("\n"))]

@@ -46,6 +46,7 @@ def plan_table(plan: Plan) -> str:
         ("validation", _validation(plan)),
         ("checkpoints", _checkpoints(plan)),
         ("scored", scored),
+        *([("tracked", _tracked(plan))] if plan.all_parts("tracker") else []),
         *([("memory", _memory(plan.memory))] if plan.memory else []),
         ("hash", plan.hash[:16]),
     ]
@@ -127,6 +128,17 @@ def _optimizer(plan: Plan) -> str:
     plus += [f"label smoothing {training.label_smoothing:g}"] if training.label_smoothing else []
     plus += [f"NEFTune alpha {training.neftune_alpha:g}"] if training.neftune_alpha else []
     return ", ".join([name, *options, decay, norm, *plus])
+
+
+def _tracked(plan: Plan) -> str:
+    """``csv; wandb, project mine``."""
+    from graftlm.contracts.tracking import Tracker
+    from graftlm.planning.plugin_options import own_options
+    from graftlm_registry.plugins import registry
+
+    specs = [registry().get(Tracker, part.name) for part in plan.all_parts(Tracker.kind)]
+    told = [option_words(spec.kind, spec.name, own_options(spec, plan.options)) for spec in specs]
+    return "; ".join(", ".join([spec.name, *words]) for spec, words in zip(specs, told, strict=True))
 
 
 def _validation(plan: Plan) -> str:

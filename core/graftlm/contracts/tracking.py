@@ -52,7 +52,8 @@ class Tracking(Protocol):
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Figures of an optimizer step, which counts from 1: ``loss``, ``learning_rate``, ``gradient_norm``,
         ``tokens_per_second``, ``memory`` (bytes), ``tokens`` (so far), and ``validation_loss`` where it was measured.
-        A gradient norm may be infinite, or no number. What was told must outlive a process that is killed.
+        A gradient norm may be infinite, or no number. What a killed process had not kept is no part of ``held`` when
+        the run goes on, and so comes again.
         """
 
     def finish(

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
@@ -134,6 +133,7 @@ class _Follower(threading.Thread):
         self._warnings = warnings
         self._waiting: SimpleQueue[Event | End] = SimpleQueue()
         self._out = False
+        self._deciding = threading.Lock()
 
     def tell(self, what: Event | End) -> None:
         if self._out:
@@ -144,33 +144,39 @@ class _Follower(threading.Thread):
             self._waiting.put(what)
 
     def leave_out(self, why: BaseException | str) -> None:
-        """Once, with one warning."""
-        if not self._out:
-            self._out = True
-            self._warnings.put(_left_out(self._spec.name, why))
+        """Once, with one warning, whichever thread finds out first."""
+        with self._deciding:
+            if not self._out:
+                self._out = True
+                self._warnings.put(_left_out(self._spec.name, why))
 
     def run(self) -> None:
         try:
             module, _, attribute = self._spec.target.partition(":")
             tracking: Tracking = getattr(import_module(module), attribute)(self._tracked)
-            told = tracking.held
-            events: Iterator[Event | End] = chain(self._before(told), iter(self._waiting.get, None))
-            for event in events:
-                if self._out:
-                    return
+            told = self._fill(tracking, tracking.held, self._tracked.resumed_after)
+            while not self._out:
+                event = self._waiting.get()
                 if isinstance(event, End):
                     tracking.finish(event.state, event.results, event.files)
                     return
-                if event["step"] > told:  # a new worker may do steps again
-                    told = event["step"]
-                    tracking.step(told, figures_of(event))
+                if (step := event["step"]) > told:  # a new worker may do steps again
+                    self._fill(tracking, told, step - 1)
+                    tracking.step(step, figures_of(event))
+                    told = step
         except BaseException as error:  # noqa: BLE001 - a library may raise anything, SystemExit too
             self.leave_out(error)
 
-    def _before(self, told: int) -> Iterator[Event]:
-        """Steps that the run did before, and the tracker does not have."""
-        done = self._tracked.resumed_after
-        return (event for step, event in steps_of(self._run).items() if step <= done) if told < done else iter(())
+    def _fill(self, tracking: Tracking, told: int, last: int) -> int:
+        """Tell the steps after ``told``, up to ``last``, that the run did before, and the tracker does not have: it
+        failed then, or a worker whose supervisor was killed kept its state while this process began. The last step
+        that was told.
+        """
+        for step, event in steps_of(self._run).items() if told < last else ():
+            if told < step <= last:
+                tracking.step(step, figures_of(event))
+                told = step
+        return told
 
 
 @contextmanager

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 RUN, STORE = "run-id", "store"
 LONGEST = 6000
 """Characters of a parameter's value that a server takes."""
-AT_ONCE = 100
-"""Parameters that a server takes in one request."""
+METRICS, PARAMETERS = 1000, 100
+"""What a server takes in one request."""
+EVERY = 1.0
+"""Seconds between requests: one takes a hundredth of a second and more, and a step may take less."""
 NO_SERVER = (
     "has no server: give --set tracker.uri=http://HOST:PORT or MLFLOW_TRACKING_URI, or install the whole of MLflow, "
     "which keeps a store here (run: pip install mlflow)"
@@ -39,8 +41,11 @@ class MlflowTracking:
 
     def __init__(self, run: TrackedRun) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # what of MLflow is used, told to its makers
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which may have to be JSON
         from mlflow import MlflowClient
 
+        self._waiting: list[Any] = []
+        self._sent = 0.0
         self._client = MlflowClient(tracking_uri=_store(run))
         known = run.folder / RUN
         if known.is_file():
@@ -57,33 +62,42 @@ class MlflowTracking:
             known.write_text(self._id, encoding="utf-8")
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
-        """The loss comes last: a step that has one is there whole."""
-        self._log({name: values[name] for name in sorted(values, key=lambda name: name == "loss")}, step)
+        """Steps that follow each other quickly are sent together. The loss comes last: a step that has one is there
+        whole.
+        """
+        self._keep({name: values[name] for name in sorted(values, key=lambda name: name == "loss")}, step)
+        if time.monotonic() - self._sent >= EVERY:
+            self._send()
 
     def finish(
         self, state: Literal["done", "stopped", "failed"], results: Mapping[str, float], files: Sequence[Path]
     ) -> None:
         try:
-            self._log(results, 0)
+            self._keep(results, 0)
+            self._send()
             for path in files:
                 self._client.log_artifact(self._id, str(path))
         finally:
             self._client.set_terminated(self._id, ENDED[state])
 
-    def _log(self, values: Mapping[str, float], step: int) -> None:
+    def _keep(self, values: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = round(time.time() * 1000)
-        self._client.log_batch(
-            self._id, metrics=[Metric(known_name(name), value, now, step) for name, value in values.items()]
-        )
+        self._waiting += [Metric(known_name(name), value, now, step) for name, value in values.items()]
+
+    def _send(self) -> None:
+        for first in range(0, len(self._waiting), METRICS):
+            self._client.log_batch(self._id, metrics=self._waiting[first : first + METRICS])
+        self._waiting.clear()
+        self._sent = time.monotonic()
 
     def _parameters(self, settings: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
         params = [Param(known_name(name), str(value)[:LONGEST]) for name, value in settings.items()]
-        for first in range(0, len(params), AT_ONCE):
-            self._client.log_batch(self._id, params=params[first : first + AT_ONCE])
+        for first in range(0, len(params), PARAMETERS):
+            self._client.log_batch(self._id, params=params[first : first + PARAMETERS])
 
 
 def known_name(name: str) -> str:

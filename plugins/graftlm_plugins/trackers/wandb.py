@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 AUTO = "auto"
 LAST = "last-step"
 """What an offline run has been told of: nobody else knows."""
-UPLOAD = 25.0
-"""Seconds that its end may take: less than graftlm waits, so that nothing is left at work."""
+PATIENCE = 25.0
+"""Seconds that its beginning and its end may take: less than graftlm waits, for a process does not end before W&B does.
+"""
 
 
 class WandbTracking:
@@ -26,7 +28,7 @@ class WandbTracking:
     """
 
     def __init__(self, run: TrackedRun) -> None:
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # reports of its own errors, to its makers
+        _quiet()
         import wandb
 
         options = run.options
@@ -47,7 +49,8 @@ class WandbTracking:
                 console="off",
                 disable_git=True,
                 disable_code=True,
-                finish_timeout=UPLOAD,
+                init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE)),
+                finish_timeout=PATIENCE,
                 allow_val_change=True,
             ),
         )
@@ -75,6 +78,15 @@ class WandbTracking:
             return int(self._note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return 0
+
+
+def _quiet() -> None:
+    """No reports of its own errors to its makers; and nothing printed where a line of progress moves, unless W&B is
+    the user's own business in this process.
+    """
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    if "wandb" not in sys.modules:
+        os.environ.setdefault("WANDB_SILENT", "true")
 
 
 def check(options: Mapping[str, Any]) -> Sequence[str]:
