@@ -121,7 +121,7 @@ def context_of(plan: Plan, events: Events, tmp_path: Path) -> RunContext:
         draws=Draws("cpu", 0), loss=lambda model: None,
         load=lambda: pytest.fail("nothing is loaded here"), place=lambda model: None,
         measure=lambda model, packing: None, first_step=lambda model: None,  # type: ignore[arg-type,return-value]
-        settled=dict, flops=lambda lengths: 0.0, memory=None, began=0.0,
+        base=str, flops=lambda lengths: 0.0, memory=None, began=0.0,
     )  # fmt: skip
     context.start()
     return context

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
+
+from graftlm.running.stopping import catch_stops
 
 from .open_group import OpenGroup
 
@@ -98,12 +99,6 @@ def cli() -> None:
     """
 
 
-def _stop(number: int, frame: object) -> None:
-    from graftlm.running.stopping import Stopped
-
-    raise Stopped(number)
-
-
 def _global_ones_first(arguments: Sequence[str]) -> list[str]:
     """``--no-plugin NAME`` may stand anywhere."""
     first: list[str] = []
@@ -136,8 +131,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = _global_ones_first([argument for argument in sys.argv[1:] if argument != "--debug"])
     before = os.environ.get(REFUSED)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, _stop)
+    catch_stops()
     try:
         _check_text(arguments)
         sys.exit(cli(arguments, standalone_mode=False))

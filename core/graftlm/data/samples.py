@@ -11,8 +11,14 @@ from typing import Any
 
 from graftlm import intervals
 from graftlm.contracts.outcome import Change, Score
+from graftlm.contracts.plan import Evaluation
 
 LONGEST = 60
+
+
+def suite_file(evaluation: Evaluation) -> str:
+    """Where a run keeps the rows of an evaluation that is the user's own, among its data."""
+    return f"old.{evaluation.digest}.jsonl"
 
 
 def file_word(name: str) -> str:

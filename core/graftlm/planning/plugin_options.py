@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from graftlm.contracts.config import SETTINGS
@@ -92,6 +93,7 @@ ARTICLES: Mapping[OptionType, str] = {
     "float": "a number",
     "bool": "true or false",
     "str": "text",
+    "path": "a path",
     "list": "a list, written with commas",
     "ints": "whole numbers, written with commas",
     "mapping": "a mapping from text to a number or a text, written as a=1,b=2 or as JSON",
@@ -117,6 +119,8 @@ def _typed(value: Any, kind: OptionType) -> Any:
         return value if isinstance(value, bool) else WORDS.get(str(value).lower())
     if kind == "str":
         return value if isinstance(value, str) else None
+    if kind == "path":  # a run may be gone on with elsewhere
+        return value and str(Path(value).expanduser().absolute()) if isinstance(value, str) else None
     if kind == "list":
         parts = _parts(value)
         return None if parts is None else tuple(map(str, parts))

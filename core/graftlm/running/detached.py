@@ -6,11 +6,11 @@ to say goes to ``RUN/supervisor.txt``, and how it ended to ``RUN/ended.json``.
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from graftlm.contracts.errors import GraftlmError, RunError
 from graftlm_registry.runs import Run, status_of
 from graftlm_registry.runs.supervisor import Supervisor
 
-from .stopping import number_of, raise_stopped
+from .stopping import catch_stops, number_of
 
 OUTPUT = "supervisor.txt"
 POLL = 0.02
@@ -58,8 +58,7 @@ def start_detached(run: Run) -> Supervisor | None:
 
 def main() -> int:
     """Its exit code is what ``graftlm train`` would have had."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, raise_stopped)
+    catch_stops()
     try:
         return _supervise(Run(Path(sys.argv[1])))
     except GraftlmError as error:
@@ -89,7 +88,8 @@ def _on_event(event: Mapping[str, Any]) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}", flush=True)
+    with suppress(OSError):  # a full disk stops nothing
+        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,13 @@ def raise_stopped(number: int, frame: FrameType | None) -> None:
     raise Stopped(number)
 
 
+def catch_stops() -> None:
+    """Make SIGTERM and SIGHUP arrive as ``Stopped``. What is ignored stays so: ``nohup`` means it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, raise_stopped)
+
+
 def number_of(stop: KeyboardInterrupt) -> int:
     return stop.number if isinstance(stop, Stopped) else signal.SIGINT
 

@@ -8,11 +8,23 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from graftlm.contracts.errors import GraftlmError, Interrupted, OutOfMemory, StoreError, UsageError, WorkerDied
+from graftlm.contracts.errors import (
+    DataError,
+    Diverged,
+    GraftlmError,
+    Interrupted,
+    ModelError,
+    OutOfMemory,
+    RunError,
+    StoreError,
+    UsageError,
+    WorkerDied,
+)
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord
@@ -37,8 +49,10 @@ from .stopping import interrupted
 from .tracking import trackers
 from .worker_process import OnEvent, StartWorker, run_worker
 
-KEPT = (WorkerDied, StoreError, OutOfMemory)
-"""Failures that another try may not have, even where it begins anew."""
+AT_ONCE = (DataError, ModelError, RunError, UsageError)
+"""What a worker says of its plan: a run that came no further has nothing to go on with."""
+KEPT = (WorkerDied, OutOfMemory)
+"""Of these, failures that another try may not have."""
 Also = Callable[[Plan, Outcome, Path], None]
 
 
@@ -70,23 +84,41 @@ def supervise(
     """
     with supervising(run.folder, detached=detached):
         refuse_finished(run)
-        forget_ending(run.folder)
-        with trackers(run, registry, on_event) as followed:
-            try:
+        first = not (run.folder / "events.jsonl").exists()
+        try:
+            forget_ending(run.folder)
+            with trackers(run, registry, unfailing(on_event)) as followed:
                 trained = _to_the_end(run, registry, followed.on_event, also, start)
-            except KeyboardInterrupt as stop:
-                raise _left(run, interrupted(stop)) from None
-            except GraftlmError as error:
-                raise _left(run, error) from error.__cause__
-            except OSError as error:
-                raise _left(run, _of_the_disk(run, error)) from error
-            except BaseException as error:
-                why = f"{type(error).__name__}: {error}"
-                write_ending(run.folder, Ending(state="failed", message=why, exit_code=1))
-                raise
-            write_ending(run.folder, Ending(state="done"))
-        followed.finish("done", trained.outcome)
+                write_ending(run.folder, Ending(state="done"))
+                followed.finish("done", trained.outcome)
+        except KeyboardInterrupt as stop:
+            raise _left(run, interrupted(stop), first) from None
+        except GraftlmError as error:
+            raise _left(run, error, first) from error.__cause__
+        except OSError as error:
+            raise _left(run, _of_the_disk(run, error), first) from error
+        except BaseException as error:
+            why = f"{type(error).__name__}: {error}"
+            write_ending(run.folder, Ending(state="failed", message=why, exit_code=1))
+            raise
         return trained
+
+
+def unfailing(on_event: OnEvent) -> OnEvent:
+    """The same, silent from the first time on that what it writes to takes no more: a terminal that is gone, a pipe
+    that nobody reads, a full disk. A run is worth more than what is said of it.
+    """
+    silent = False
+
+    def hear(event: Mapping[str, Any]) -> None:
+        nonlocal silent
+        if not silent:
+            try:
+                on_event(event)
+            except OSError:
+                silent = True
+
+    return hear
 
 
 def refuse_finished(run: Run) -> None:
@@ -136,23 +168,28 @@ def _publish(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _left(run: Run, error: GraftlmError) -> GraftlmError:
-    """The error, with what to do next; how the run ended is written down."""
+def _left(run: Run, error: GraftlmError, first: bool) -> GraftlmError:
+    """The error, with what to do next; how the run ended is written down. ``first``: no worker of it was started before
+    this time.
+    """
     stopped = isinstance(error, Interrupted)
     why = str(error)
+    if run.finished:  # nothing is left to do
+        write_ending(run.folder, Ending(state="done"))
+        return error
     write_ending(run.folder, Ending(state="stopped" if stopped else "failed", message=why, exit_code=error.exit_code))
     if not run.folder.is_dir():
-        return error
-    if run.finished:  # nothing is left to do
         return error
     again = f"it goes on {standing(run)}: graftlm runs resume {run.name}"
     if stopped:
         made = _published(run)
         what = f"{made} is published, its results are not written yet" if made else "nothing was published"
         error.args = (f"{why}; {what}\n{again}",)
-    elif isinstance(error, KEPT) or run.checkpoints().steps() or (run.folder / "training.json").is_file():
+    elif isinstance(error, Diverged):
+        error.args = (f"{why}\nNothing was published; what it did is kept: graftlm runs show {run.name}",)
+    elif not (first and isinstance(error, AT_ONCE) and not isinstance(error, KEPT)) or run.checkpoints().steps():
         error.args = (f"{why}\nWhat was done is kept. Once that is mended, {again}",)
-    else:  # the worker said why, and would say it again
+    else:  # its first worker said why, before it had done anything, and would say it again
         run.drop_work()
     return error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
-from graftlm.contracts.errors import GraftlmError, Interrupted
+from graftlm.contracts.errors import GraftlmError, Interrupted, PluginError
 from graftlm.contracts.outcome import Outcome, Training
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import from_json
@@ -73,6 +73,8 @@ class Trackers:
         folder = self._run.folder / "trackers" / name
         try:
             spec = registry.get(Tracker, name)  # it may have gone since the run began
+            if against := spec.check(own_options(spec, plan.options)) if spec.check else ():
+                raise PluginError("; ".join(against))  # a key, or a place, that this shell lacks
             folder.mkdir(parents=True, exist_ok=True)
         except (GraftlmError, OSError) as error:
             self._warnings.put(_left_out(name, error))

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 from graftlm.contracts.errors import GraftlmError, OutOfMemory, RunError, WorkerDied, named_error
 from graftlm.environments.interpreter import BASE, Interpreter
 
+from .event_pipe import EventPipe
 from .out_of_memory import kills
 from .stopping import interrupted
 
@@ -57,24 +59,36 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
     killed = kills()
     process, read_end = start_worker(job, folder, at)
     try:
-        last = _listen(read_end, folder / "events.jsonl", on_event)
-        process.wait()
-    except KeyboardInterrupt as stop:
-        try:
-            on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
-            stop_worker(process)
-        except KeyboardInterrupt:  # again, before it was waited for
-            process.kill()
-            process.wait()
-        raise interrupted(stop) from None
+        with EventPipe(read_end, folder / "events.jsonl", on_event) as pipe:
+            try:
+                pipe.listen()
+                process.wait()
+            except KeyboardInterrupt as stop:
+                on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
+                _stop_and_listen(process, pipe)
+                raise interrupted(stop) from None
     except BaseException:
         stop_worker(process)
         raise
-    if last.get("event") == "done" and process.returncode == 0:
-        return last
+    if pipe.last.get("event") == "done" and process.returncode == 0:
+        return pipe.last
     if process.returncode == -signal.SIGKILL and kills() > killed:
         raise OutOfMemory("the system killed the worker, because its memory ran out")
-    raise failure(last, process.returncode, folder, at)
+    raise failure(pipe.last, process.returncode, folder, at)
+
+
+def _stop_and_listen(process: subprocess.Popen[bytes], pipe: EventPipe) -> None:
+    """Ask the worker to leave, and hear what it still has to tell; a second interrupt, or its silence, ends it."""
+    end = time.monotonic() + PATIENCE
+    try:
+        if process.poll() is None:
+            process.terminate()
+        while not pipe.listen(0.5) and process.poll() is None and time.monotonic() < end:
+            pass
+        process.wait(max(0.0, end - time.monotonic()))
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
 
 
 def start_worker(
@@ -123,37 +137,6 @@ def _thrift(folder: Path) -> Mapping[str, str]:
     memory = plan.get("memory") or {}
     total, available = memory.get("total", 0), memory.get("available", 0)
     return THRIFTY if plan.get("device") == "cpu" and total >= LARGE and total * ROOM > available else {}
-
-
-def _listen(read_end: int, kept: Path, on_event: OnEvent) -> Mapping[str, Any]:
-    """Pass the events on and keep them; the last one. A line that a dying worker left unfinished is none. A disk that
-    takes no more of them stops nothing.
-    """
-    last: Mapping[str, Any] = {}
-    full = False
-    _whole_lines(kept)
-    with os.fdopen(read_end, encoding="utf-8") as lines, kept.open("ab", buffering=0) as file:
-        for line in lines:
-            if not line.endswith("\n"):
-                continue
-            last = json.loads(line)
-            try:
-                file.write(line.encode())
-            except OSError as error:
-                if not full:
-                    on_event({"event": "warning", "message": f"{kept} cannot be written: {error.strerror}"})
-                full = True
-            on_event(last)
-    return last
-
-
-def _whole_lines(path: Path) -> None:
-    """A line that a killed supervisor left unfinished must not run into the next one."""
-    if path.is_file() and path.stat().st_size:
-        with path.open("rb+") as file:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
 
 
 def stop_worker(process: subprocess.Popen[bytes]) -> None:

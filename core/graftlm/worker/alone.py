@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import IO
 
 from graftlm.contracts.errors import RunError
+from graftlm_registry.runs.supervisor import WORKER as FILE
 
 from .events import Events
 
-FILE = "worker"
 PATIENCE = 180.0
 """Seconds: a worker that nobody supervises leaves at its next micro-batch, and writes a checkpoint before."""
 POLL = 0.1

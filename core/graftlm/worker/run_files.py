@@ -5,22 +5,33 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graftlm.contracts.conversation import Conversation
 from graftlm.contracts.job import TrainJob
-from graftlm.contracts.outcome import Training
+from graftlm.contracts.outcome import Machine, Training
 from graftlm.contracts.plan import Plan
-from graftlm.contracts.serial import from_json
+from graftlm.contracts.serial import from_json, to_json
 from graftlm.data.rows import read_row
 from graftlm.data.samples import shown_file
 from graftlm_registry.home import replaced
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """How every worker of a run computes, so that each gives the same bits: torch's threads and matmul precision, and
+    what was measured of the machine for it.
+    """
+
+    threads: int
+    matmul: str
+    machine: Machine | None
 
 
 class RunFiles:
@@ -35,6 +46,7 @@ class RunFiles:
         self.base_digest = run / "initial" / "base.sha256"
         self.training = run / "training.json"
         self.answers = run / "answers.json"
+        self._settled = run / "machine.json"
         self._logits = run / "scratch" / "trained.safetensors"
 
     def plan(self) -> Plan:
@@ -69,6 +81,16 @@ class RunFiles:
     def known_digest(self) -> str:
         """Of the base's weights, where the job ``initial`` read them; else empty."""
         return self.base_digest.read_text(encoding="ascii") if self.base_digest.is_file() else ""
+
+    def settled(self) -> Settled | None:
+        """How an earlier worker of the run was told to compute; None before there was one."""
+        if not self._settled.is_file():
+            return None
+        return from_json(self._settled.read_bytes(), Settled, "what was settled for this machine")
+
+    def settle(self, settled: Settled) -> None:
+        with replaced(self._settled) as fresh:
+            fresh.write_bytes(to_json(settled))
 
     def empty_scratch(self) -> None:
         """Of what a worker that was killed left there."""

@@ -24,7 +24,7 @@ class TensorBoardTracking:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         elsewhere = run.options["folder"]
-        folder = Path(elsewhere).expanduser().absolute() / run.name if elsewhere else run.folder
+        folder = Path(elsewhere) / run.name if elsewhere else run.folder
         last = _last_step(folder)
         self.held = self._step = min(last, run.resumed_after)
         self._files = EventFileWriter(str(folder))
@@ -127,7 +127,7 @@ def graftlm_trackers() -> Iterable[Tracker]:
         options=(
             Option(
                 name="folder",
-                type="str",
+                type="path",
                 default="",
                 help="where runs are compared: each gets a folder of its own name in it (else in the run's folder)",
             ),

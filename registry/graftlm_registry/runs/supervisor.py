@@ -15,7 +15,7 @@ from typing import IO
 
 from graftlm.contracts.errors import StoreError, UsageError
 
-FILE = "lock"
+FILE, WORKER = "lock", "worker"
 TRIES = 20
 
 
@@ -47,7 +47,10 @@ def supervising(folder: Path, *, detached: bool = False) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps({"process": os.getpid(), "detached": detached, "since": round(time.time(), 3)}))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)  # whoever comes next must not be taken for this process
 
 
 def _locked(file: IO[str]) -> bool:
@@ -70,6 +73,18 @@ def supervisor_of(folder: Path) -> Supervisor | None:
             return found
         time.sleep(0.01)  # it is just being written
     return Supervisor(0, detached=False, since=0.0)
+
+
+def worker_is_there(folder: Path) -> bool:
+    """Whether a worker is at work in the run: it may outlive its supervisor by a micro-batch and a checkpoint."""
+    try:
+        with (folder / WORKER).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def stop_supervisor(folder: Path) -> Supervisor | None:

@@ -126,4 +126,5 @@ def _tell_the_end(run: Run) -> None:
         return
     why = f": {status.ending.message}" if status.ending and status.ending.message else ""
     click.echo(f"{run.name} is {status.state}{why}", err=True)
-    click.echo(f"it goes on {standing(run)}: graftlm runs resume {run.name}", err=True)
+    if status.resumable:
+        click.echo(f"it goes on {standing(run)}: graftlm runs resume {run.name}", err=True)

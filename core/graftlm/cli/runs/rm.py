@@ -88,10 +88,13 @@ def _lost(found: list[Run]) -> Iterator[str]:
 
 def _remove(run: Run) -> int:
     """Bytes that were freed. It is locked, so that nobody begins to go on with it meanwhile."""
-    from graftlm_registry.runs.supervisor import supervising
+    from graftlm.contracts.errors import UsageError
+    from graftlm_registry.runs.supervisor import supervising, worker_is_there
     from graftlm_registry.runs.usage import freed_by
 
     with supervising(run.folder):
+        if worker_is_there(run.folder):
+            raise UsageError(f"the worker of {run.name} is just leaving: try again in a moment")
         freed = freed_by([run.folder])
         run.remove()
     return freed

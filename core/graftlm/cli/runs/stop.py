@@ -36,7 +36,8 @@ def stop(run: str) -> None:
         return
     why = f": {status.ending.message}" if status.state == "failed" and status.ending else ""
     click.echo(f"{found.name} is {status.state}{why}")
-    click.echo(f"it goes on {standing(found)}: graftlm runs resume {found.name}")
+    if status.resumable:
+        click.echo(f"it goes on {standing(found)}: graftlm runs resume {found.name}")
 
 
 def _wait(folder: Path, process: int) -> None:
