@@ -64,8 +64,7 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
                 pipe.listen()
                 process.wait()
             except KeyboardInterrupt as stop:
-                on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
-                _stop_and_listen(process, pipe)
+                _stop_and_listen(process, pipe, on_event)
                 raise interrupted(stop) from None
     except BaseException:
         stop_worker(process)
@@ -77,10 +76,11 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
     raise failure(pipe.last, process.returncode, folder, at)
 
 
-def _stop_and_listen(process: subprocess.Popen[bytes], pipe: EventPipe) -> None:
+def _stop_and_listen(process: subprocess.Popen[bytes], pipe: EventPipe, on_event: OnEvent) -> None:
     """Ask the worker to leave, and hear what it still has to tell; a second interrupt, or its silence, ends it."""
     end = time.monotonic() + PATIENCE
     try:
+        on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
         if process.poll() is None:
             process.terminate()
         while not pipe.listen(0.5) and process.poll() is None and time.monotonic() < end:
