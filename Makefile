@@ -48,7 +48,7 @@ test-store: $(INSTALLED) ## The store's promises, proved with whole counts and s
 	OMP_NUM_THREADS=1 GRAFTLM_STORE_COUNTS=whole $(BIN)/python -m pytest -rP --durations=0 tests/store tests/registry/outside
 
 test-faults: $(INSTALLED) ## Runs that survive, proved with whole counts: signals, kills, injections (an hour on 2 cores)
-	OMP_NUM_THREADS=1 GRAFTLM_FAULT_COUNTS=whole $(BIN)/python -m pytest -rP --durations=0 tests/faults
+	OMP_NUM_THREADS=1 GRAFTLM_FAULT_COUNTS=whole $(BIN)/python -m pytest -n 2 --dist worksteal -rP --durations=0 tests/faults
 
 MINUTES ?= 30
 test-faults-long: $(INSTALLED) ## A run of half an hour, killed five times, against the same run never killed (MINUTES=30)

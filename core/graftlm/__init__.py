@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .python_api import compare, generate, merge, plan, repair, train
+    from .python_api import compare, generate, merge, plan, repair, resume, train
 
-__all__ = ["__version__", "compare", "generate", "merge", "plan", "repair", "train"]
+__all__ = ["__version__", "compare", "generate", "merge", "plan", "repair", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -58,6 +58,7 @@ from .contracts.specs import (
     Record,
     TuningMethod,
 )
+from .contracts.tracking import Tracker
 
 if TYPE_CHECKING:
     from .contracts.combining import CombinePlan
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     )
     from .contracts.situation import Device, Probe, Situation
     from .contracts.template_model import Rendered, RenderRequest, TemplateModel
+    from .contracts.tracking import TrackedRun, Tracking
 
 hookimpl = HookimplMarker("graftlm")
 
@@ -90,6 +92,7 @@ LATE = {
     "TrainingContext Tuner",
     "graftlm.contracts.situation": "Device Probe Situation",
     "graftlm.contracts.template_model": "RenderRequest Rendered TemplateModel",
+    "graftlm.contracts.tracking": "TrackedRun Tracking",
 }
 """What plugins meet in the worker, or in annotations only: imported when it is asked for, so that the front starts in a
 blink."""
@@ -168,6 +171,9 @@ __all__ = [
     "TaskResult",
     "TemplateModel",
     "ToolCall",
+    "TrackedRun",
+    "Tracker",
+    "Tracking",
     "Trainer",
     "TrainingContext",
     "Tuner",

@@ -24,6 +24,7 @@ from .contracts.specs import (
     Quantization,
     TuningMethod,
 )
+from .contracts.tracking import Tracker
 
 hookspec = HookspecMarker("graftlm")
 
@@ -157,6 +158,20 @@ def graftlm_evaluators() -> Iterable[Evaluator]:  # type: ignore[empty-body]
     ... def graftlm_evaluators():
     ...     yield Evaluator(name="length", summary="mean length", target="acme.length:score",
     ...         metrics=(Metric(name="length", unit="characters", higher_is_better=False),))
+    """
+
+
+# Tracking
+
+
+@hookspec
+def graftlm_trackers() -> Iterable[Tracker]:  # type: ignore[empty-body]
+    """Show a run's figures elsewhere, while it runs: ``graftlm.testing.TrackerSuite`` judges it.
+
+    >>> @hookimpl
+    ... def graftlm_trackers():
+    ...     yield Tracker(name="logbook", summary="the laboratory's logbook", target="acme.logbook:Logbook",
+    ...         options=(Option(name="page", type="str", default="", help="where it is written"),))
     """
 
 

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import registry
+from graftlm_registry.runs import find_run
 from graftlm_registry.suggestions import unknown
 
 from .comparing.cells import cells_of
@@ -29,6 +30,7 @@ from .running.answer import answer
 from .running.merge import Merged
 from .running.merge import merge as merge_adapter
 from .running.repair import repair_plan
+from .running.resuming import resume as resume_run
 from .running.train import Trained, carry_out
 
 
@@ -42,6 +44,13 @@ def train(**settings: Any) -> Outcome:
     config = _config(settings)
     out = Path(config.out) if config.out else None
     return _told(carry_out(resolve(config, registry()), registry(), _warn, out=out))
+
+
+def resume(run: str, *, other_stack: bool = False) -> Outcome:
+    """Go on with a run that was stopped, failed or was killed, and publish its adapter. ``run`` is its name, a part of
+    it that no other has, or ``last``; ``other_stack``: although packages or graftlm have changed since.
+    """
+    return _told(resume_run(find_run(run), registry(), _warn, any_stack=other_stack))
 
 
 def generate(name: str, prompt: str, *, max_new_tokens: int = 256, **words: Any) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, distributions
+from time import perf_counter
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,8 @@ from graftlm.contracts.spec import Spec
 from graftlm.contracts.specs import STAGES, Evaluator
 
 GROUP = "graftlm.v1"
+ALLOWED, REFUSED = "GRAFTLM_PLUGINS", "GRAFTLM_NO_PLUGINS"
+"""Variables with names of plugins, joined by commas."""
 BUILT_IN = tuple(
     f"graftlm_plugins.{name}"
     for name in (
@@ -37,6 +40,7 @@ BUILT_IN = tuple(
         "evaluators.multiple_choice", "evaluators.perplexity", "evaluators.rouge", "evaluators.translation",
         "evaluators.json_fields", "evaluators.pattern", "evaluators.user_function",
         "evaluators.taught_answers", "evaluators.lm_eval",
+        "trackers.csv", "trackers.tensorboard", "trackers.wandb", "trackers.mlflow",
     )
 )  # fmt: skip
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("graftlm_"))
@@ -44,13 +48,19 @@ HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("graftlm_"))
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A module that was found. ``problem`` says why its contributions are not there."""
+    """A module that was found. ``problem`` says why its contributions are not there, ``left_out`` who wanted it so.
+    ``place`` is its file, or the object that its entry point names where it was not imported; ``seconds`` what
+    importing it and asking its hooks took.
+    """
 
     name: str
     distribution: str
     version: str
     specs: tuple[Spec, ...] = ()
     problem: str = ""
+    left_out: str = ""
+    place: str = ""
+    seconds: float = 0.0
 
     @property
     def built_in(self) -> bool:
@@ -59,21 +69,49 @@ class Plugin:
 
 def discover() -> Iterator[Plugin]:
     """Every plugin of this environment, sound or not, the built-in ones first."""
-    manager, prefix = _manager(), "graftlm_plugins."
-    for name in BUILT_IN:
-        yield _checked(manager, import_module(name), name.removeprefix(prefix), "graftlm", "")
-    yield from _strangers(_allowed())
+    manager, wanted = _manager(), Wanted.by_environment()
+    for module in BUILT_IN:
+        name = module.removeprefix("graftlm_plugins.")
+        if why := wanted.against(name, built_in=True):
+            yield Plugin(name, "graftlm", "", left_out=why, place=module)
+        else:
+            began = perf_counter()
+            found = import_module(module)
+            yield _timed(_checked(manager, found, name, "graftlm", ""), found, began)
+    yield from _strangers(wanted)
 
 
-def _allowed() -> frozenset[str] | None:
-    """Names that ``GRAFTLM_PLUGINS`` lets load; None is all."""
-    given = os.environ.get("GRAFTLM_PLUGINS")
-    if given is None:
-        return None
-    return frozenset(name.strip() for name in given.split(",") if name.strip() not in ("", "none"))
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which plugins may load, by the names of their entry points: those that are ``allowed`` (None is all; it says
+    nothing of built-in ones), without those that are ``refused``.
+    """
+
+    allowed: frozenset[str] | None
+    refused: frozenset[str]
+
+    @staticmethod
+    def by_environment() -> Wanted:
+        """As ``GRAFTLM_PLUGINS`` and ``--no-plugin`` say: a worker must load what its front did."""
+        allowed = os.environ.get(ALLOWED)
+        return Wanted(None if allowed is None else _names(allowed), _names(os.environ.get(REFUSED, "")))
+
+    def against(self, name: str, *, built_in: bool = False) -> str:
+        """Why a plugin must not load; empty where it may."""
+        if name in self.refused:
+            return "--no-plugin"
+        return ALLOWED if self.allowed is not None and name not in self.allowed and not built_in else ""
 
 
-def _strangers(allowed: frozenset[str] | None) -> Iterator[Plugin]:
+def _names(said: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in said.split(",") if name.strip() not in ("", "none"))
+
+
+def _timed(plugin: Plugin, module: Any, began: float) -> Plugin:
+    return replace(plugin, place=str(getattr(module, "__file__", "") or ""), seconds=perf_counter() - began)
+
+
+def _strangers(wanted: Wanted) -> Iterator[Plugin]:
     seen: set[str] = set()
     for distribution in distributions():
         try:
@@ -84,10 +122,10 @@ def _strangers(allowed: frozenset[str] | None) -> Iterator[Plugin]:
             continue  # before its name is asked for, which parses all of its metadata
         if distribution.name not in seen:  # the first on sys.path is the one that is imported
             seen.add(distribution.name)
-            yield from _contributed(distribution, allowed)
+            yield from _contributed(distribution, wanted)
 
 
-def _contributed(distribution: Distribution, allowed: frozenset[str] | None) -> Iterator[Plugin]:
+def _contributed(distribution: Distribution, wanted: Wanted) -> Iterator[Plugin]:
     """The plugins that one distribution registers."""
     try:
         entries = [e for e in distribution.entry_points if re.fullmatch(r"graftlm\.v\d+", e.group)]
@@ -95,23 +133,26 @@ def _contributed(distribution: Distribution, allowed: frozenset[str] | None) -> 
         yield Plugin(distribution.name, distribution.name, "", problem=f"its entry_points.txt cannot be read: {error}")
         return
     for entry in sorted(entries, key=lambda e: (e.group, e.name)):
-        if allowed is not None and entry.name not in allowed:
-            continue
-        if entry.group != GROUP:
+        about = (entry.name, distribution.name, distribution.version)
+        if why := wanted.against(entry.name):
+            yield Plugin(*about, left_out=why, place=entry.value)
+        elif entry.group != GROUP:
             problem = f"made for {entry.group}, and this graftlm has {GROUP}: install a release of it for {GROUP}"
-            yield Plugin(entry.name, distribution.name, distribution.version, problem=problem)
+            yield Plugin(*about, problem=problem, place=entry.value)
         else:
             yield _loaded(entry, distribution.name, distribution.version)
 
 
 def _loaded(entry: EntryPoint, distribution: str, version: str) -> Plugin:
     """A stranger's module may fail in any way when it is imported: that is its problem alone."""
+    began = perf_counter()
     try:
         module = entry.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001
         problem = f"importing {entry.value} failed: {type(error).__name__}: {error}"
-        return Plugin(entry.name, distribution, version, problem=problem)
-    return _checked(_manager(), module, entry.name, distribution, version)  # its faults are its own
+        return Plugin(entry.name, distribution, version, problem=problem, place=entry.value)
+    found = _checked(_manager(), module, entry.name, distribution, version)  # its faults are its own
+    return _timed(found, module, began)
 
 
 def _manager() -> pluggy.PluginManager:
@@ -160,6 +201,7 @@ KIND_OF_HOOK: Mapping[str, str] = {
     "graftlm_optimizers": "optimizer",
     "graftlm_backends": "backend",
     "graftlm_evaluators": "evaluator",
+    "graftlm_trackers": "tracker",
     "graftlm_commands": "command",
 }
 

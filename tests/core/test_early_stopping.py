@@ -19,6 +19,7 @@ from graftlm.planning.resolve import resolve
 from graftlm.running.train import Trained, carry_out
 from graftlm.testing.in_process import start_in_process
 from graftlm.worker.best import Best
+from graftlm.worker.course import Course
 from graftlm_registry.plugins import registry
 
 PLAN = TrainingPlan(
@@ -79,7 +80,8 @@ def test_without_validation_rows_there_is_no_best(home: Path, alpaca: Path, aske
 
 
 def after(losses: Sequence[float], folder: Path, **changes: Any) -> tuple[Best, torch.nn.Module]:
-    best, model = Best(replace(PLAN, **changes), folder / "best.safetensors"), torch.nn.Linear(1, 1, bias=False)
+    best = Best(replace(PLAN, **changes), folder / "best.safetensors", Course())
+    model = torch.nn.Linear(1, 1, bias=False)
     for step, loss in enumerate(losses, start=1):
         with torch.no_grad():
             model.weight.fill_(step)
@@ -99,19 +101,19 @@ def after(losses: Sequence[float], folder: Path, **changes: Any) -> tuple[Best, 
 )
 def test_patience(tmp_path: Path, losses: list[float], stopped: bool, kept: int) -> None:
     best, model = after(losses, tmp_path)
-    assert (best.stopped, best.put_back(model, len(losses))) == (stopped, kept)
+    assert (best.course.stopped, best.put_back(model, len(losses))) == (stopped, kept)
     assert float(model.weight.detach()) == kept
 
 
 def test_nothing_is_put_back_where_the_last_are_kept(tmp_path: Path) -> None:
     best, model = after([1, 2, 3, 4], tmp_path, keep="last", early_stopping=0)
-    assert (best.stopped, best.put_back(model, 4), float(model.weight.detach())) == (False, 4, 4)
+    assert (best.course.stopped, best.put_back(model, 4), float(model.weight.detach())) == (False, 4, 4)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_backend_that_lets_nothing_be_validated_has_no_best(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="let nothing be validated"):
-        Best(PLAN, tmp_path / "best.safetensors").put_back(SimpleNamespace(), 4)
+        Best(PLAN, tmp_path / "best.safetensors", Course()).put_back(SimpleNamespace(), 4)
 
 
 def test_a_patience_that_no_run_has_is_told(alpaca: Path) -> None:

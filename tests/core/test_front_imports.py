@@ -62,6 +62,8 @@ def probes(home: Path) -> list[tuple[str, int]]:
         (("plugins", "list", "--json"), '"lora"'),
         (("plugins", "show", "backend/peft"), "transformers"),
         (("adapters", "list"), "no adapters yet"),
+        (("runs", "list"), "no runs yet"),
+        (("runs", "--help"), "resume"),
         (("models", "list"), "tiny-mistral"),
         (("models", "list", "--fits", "16GB"), "qwen2.5-0.5b"),
         (("models", "show", "tiny-mistral"), "capitals"),
@@ -73,6 +75,11 @@ def test_commands(arguments: tuple[str, ...], prints: str, home: Path) -> None:
     loaded, out = loaded_by(COMMAND, *arguments)
     assert loaded == []
     assert prints in out
+
+
+def test_a_detached_supervisor_has_no_torch() -> None:
+    loaded, _ = loaded_by("import graftlm.running.detached, graftlm.running.supervise, graftlm.running.resuming")
+    assert loaded == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,9 +87,11 @@ def test_the_run_s_initial_weights_are_put_in(made: Made) -> None:
 
 def test_weights_that_do_not_fit_are_not_spread_or_rounded(made: Made) -> None:
     narrow = trained(made(r=1))
-    with pytest.raises(RunError, match=r"\(4, .* in the loaded adapter, and the run's initial weights are .*\(1, "):
+    with pytest.raises(
+        RunError, match=r"\(4, .* in the loaded adapter, and in the run's initial weights it is .*\(1, "
+    ):
         place(made(), narrow)
-    with pytest.raises(RunError, match=r"float32 .* in the loaded adapter, and .* are torch.bfloat16"):
+    with pytest.raises(RunError, match=r"float32 .* in the loaded adapter, and .* is torch.bfloat16"):
         place(made(), {name: tensor.bfloat16() for name, tensor in trained(made()).items()})
     with pytest.raises(RunError, match="of another adapter than the loaded one: 8 tensors differ"):
         place(made(), {name: tensor for name, tensor in trained(made()).items() if "q_proj" not in name})
@@ -102,12 +105,20 @@ def test_without_initial_weights_nothing_is_trained(plan: Plan, made: Made, tmp_
 
 def test_a_process_with_other_packages_than_the_plan_s_does_not_train(plan: Plan) -> None:
     job = TrainJob(run="r", model="m", staged="s", code=code_digest())
-    check_process(plan, job)
+    told: list[str] = []
+    events: Any = SimpleNamespace(warning=told.append)
+    check_process(plan, job, events)
     other = {**versions(), "transformers": "4.0"}
     changed = replace(plan, environment="trl", probe=replace(plan.probe, versions=other))
     with pytest.raises(
         RunError, match=r"environment 'trl' has changed .*transformers .*graftlm envs create trl --again"
     ):
-        check_process(changed, job)
+        check_process(changed, job, events)
     with pytest.raises(RunError, match="has another graftlm than the plan was made with"):
-        check_process(plan, replace(job, code="0" * 16))
+        check_process(plan, replace(job, code="0" * 16), events)
+    assert told == []
+    check_process(changed, replace(job, code="0" * 16, any_stack=True), events)
+    assert [said.split(":")[0].split(" since")[0] for said in told] == [
+        "environment 'trl' has changed",
+        "environment 'trl' has another graftlm than the plan was made with",
+    ]

@@ -56,7 +56,7 @@ def test_its_size_goes_by_the_sample_s_own_length(
 ) -> None:
     model.train()
     plain = embedded(model, rows, **inputs)
-    with noisy_embeddings(model, 5.0, 0, "cpu"):
+    with noisy_embeddings(model, 5.0, torch.Generator().manual_seed(0)):
         noise = torch.stack([embedded(model, rows, **inputs) - plain for _ in range(20)])
     most = 5.0 / (torch.tensor(tokens, dtype=torch.float32) * WIDTH).sqrt()
     share = noise / most[..., None]
@@ -69,7 +69,7 @@ def test_its_size_goes_by_the_sample_s_own_length(
 
 def test_there_is_none_in_evaluation_and_none_afterwards(model: Any) -> None:
     plain = embedded(model.eval(), 1)
-    with noisy_embeddings(model, 5.0, 0, "cpu"):
+    with noisy_embeddings(model, 5.0, torch.Generator().manual_seed(0)):
         assert torch.equal(embedded(model.eval(), 1), plain)
         assert not torch.equal(embedded(model.train(), 1), plain)
     assert torch.equal(embedded(model.train(), 1), plain)
@@ -78,7 +78,10 @@ def test_there_is_none_in_evaluation_and_none_afterwards(model: Any) -> None:
 
 
 def test_a_run_without_any_noise_is_told(model: Any) -> None:
-    with pytest.raises(RunError, match="NEFTune did nothing"), noisy_embeddings(model, 5.0, 0, "cpu"):
+    with (
+        pytest.raises(RunError, match="NEFTune did nothing"),
+        noisy_embeddings(model, 5.0, torch.Generator().manual_seed(0)),
+    ):
         embedded(model.eval(), 1)
 
 

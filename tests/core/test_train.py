@@ -142,32 +142,6 @@ def _worker_pids(home: Path) -> list[int]:
 LONG = ("--max-steps", "100000", "--warmup", "0", "--name", "long", "--no-retention")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_leaves_nothing_but_the_log(home: Path, alpaca: Path, number: int, code: int) -> None:
-    front = _front(home, "train", alpaca, "--model", "tiny-falcon", *LONG)
-    _wait_for_a_step(home)
-    front.send_signal(number)
-    _, err = front.communicate(timeout=60)
-    assert front.returncode == code
-    assert "nothing was published" in err
-    assert "Traceback" not in err
-    assert not _worker_pids(home)
-    assert open_store().names() == []
-    assert list((home / "store" / "staging").iterdir()) == []
-
-
-def test_a_worker_without_a_supervisor_leaves(home: Path, alpaca: Path) -> None:
-    front = _front(home, "train", alpaca, "--model", "tiny-falcon", *LONG)
-    _wait_for_a_step(home)
-    front.kill()
-    front.wait()
-    deadline = time.monotonic() + 30
-    while _worker_pids(home) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _worker_pids(home)
-    assert open_store().names() == []
-
-
 def test_a_worker_that_dies_is_one_sentence(home: Path, alpaca: Path) -> None:
     front = _front(home, "train", alpaca, "--model", "tiny-falcon", *LONG)
     _wait_for_a_step(home)

@@ -21,6 +21,7 @@ import torch
 
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.errors import DataError, Interrupted, ModelError, PluginError, RunError
+from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Proof
 from graftlm.contracts.plan import Plan, TrainingPlan
 from graftlm.encoding.rows import EncodedRows
@@ -28,8 +29,10 @@ from graftlm.planning.resolve import resolve
 from graftlm.running.train import carry_out
 from graftlm.testing.in_process import start_in_process
 from graftlm.worker.batches import MicroBatches, Steps, collate, draw_order
+from graftlm.worker.checkpointing import Checkpointing
 from graftlm.worker.context import RunContext
 from graftlm.worker.digest import base_digest
+from graftlm.worker.draws import Draws
 from graftlm.worker.events import Events
 from graftlm.worker.load import load_base
 from graftlm.worker.proof import POSITIONS, proof_logits, prove, text_logits
@@ -111,12 +114,14 @@ def events(tmp_path: Path) -> Iterator[Events]:
 
 def context_of(plan: Plan, events: Events, tmp_path: Path) -> RunContext:
     rows = rows_of([3, 5])
+    job = TrainJob(run="run", model="", staged="")
     context = RunContext(
         plan=plan, events=events, folder=tmp_path, encoded=tmp_path, scratch=tmp_path, rows=rows, validation=None,
-        order=[[0, 1], [1, 0]], parent=None, loss=lambda model: None,
+        order=[[0, 1], [1, 0]], parent=None, checkpointing=Checkpointing(tmp_path, plan.hash, job, events), found=None,
+        draws=Draws("cpu", 0), loss=lambda model: None,
         load=lambda: pytest.fail("nothing is loaded here"), place=lambda model: None,
-        measure=lambda model, packing: None, first_step=lambda model: None,
-        flops=lambda lengths: 0.0, last_step=lambda: None,
+        measure=lambda model, packing: None, first_step=lambda model: None,  # type: ignore[arg-type,return-value]
+        base=str, flops=lambda lengths: 0.0, memory=None, began=0.0,
     )  # fmt: skip
     context.start()
     return context

@@ -212,7 +212,7 @@ def test_a_worker_that_the_kernel_killed_ran_out_of_memory(
     counter = tmp_path / "memory.events"
     counter.write_text("oom_kill 3\n")
     monkeypatch.setenv("GRAFTLM_KILLS", str(counter))
-    monkeypatch.setattr(worker_process, "kills", lambda: kills(((counter, "oom_kill"),)))
+    monkeypatch.setattr(worker_process, "kills", lambda: kills(counter))
     faulty("killed 4")
     outcome, _ = trained(alpaca, start=run_worker, batch_size=8, micro_batch=None, max_steps=2)
     assert effective(outcome) == (4, (8,))

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from graftlm.contracts.errors import RunError, StoreError
 from graftlm.running.backing_off import smaller
 from graftlm.worker.spikes import DEVIATIONS, LEAST, RATIO, WINDOW, spike
-from graftlm.worker.states import packed, unpacked
+from graftlm.worker.states import Packing, unpacked
 from graftlm.worker.unsound import unsound, unsound_weights
 from graftlm_registry.runs.checkpoints import KEEP, Checkpoints
 
@@ -69,10 +69,10 @@ STATES = st.recursive(
 
 def there_and_back(state: Any) -> Any:
     """Through the files of a checkpoint."""
-    found: dict[str, torch.Tensor] = {}
-    said = json.loads(json.dumps(packed(state, "state", found), allow_nan=False))
+    packing = Packing()
+    said = json.loads(json.dumps(packing.packed(state, "state"), allow_nan=False))
     with TemporaryDirectory() as folder:
-        save_file(found, Path(folder) / "state.safetensors")
+        save_file(packing.tensors, Path(folder) / "state.safetensors")
         return unpacked(said, load_file(Path(folder) / "state.safetensors"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -200,6 +201,55 @@ def test_graftlm_plugins_says_who_may_load(allowed: str, loads: bool, acme: Path
     assert done.returncode == 0
     strangers = sorted(p[:2] for p in listed(done.stdout) if p not in built_in)
     assert strangers == (ACME if loads else [])
+
+
+def traced(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return {plugin["name"]: plugin for plugin in json.loads(done.stdout)}
+
+
+def test_a_trace_says_who_was_loaded_from_where_and_who_was_not(acme: Path, tmp_path: Path) -> None:
+    later = write_distribution(tmp_path / "later", "raise SystemExit('imported')", name="later", group="graftlm.v2")
+    found = traced(graftlm("plugins", "list", "--trace", "--json", path=(acme, later)))
+    assert found["acme"]["place"] == str(acme / "graftlm_acme" / "__init__.py")
+    assert (found["acme"]["version"], sorted(found["acme"]["gives"])) == ("1.2.0", [f"{k}/{n}" for k, n in ACME])
+    assert 0 < found["acme"]["milliseconds"] < 60_000
+    assert found["later"]["problem"].startswith("made for graftlm.v2, and this graftlm has graftlm.v1")
+    assert found["backends.peft"]["gives"] == ["backend/peft"]
+    shut = traced(graftlm("plugins", "list", "--trace", "--json", path=(acme,), GRAFTLM_PLUGINS="none"))
+    assert (shut["acme"]["left_out_by"], shut["acme"]["gives"]) == ("GRAFTLM_PLUGINS", [])
+    table = graftlm("plugins", "list", "--trace", path=(acme, later)).stdout
+    assert re.search(r"acme +graftlm-acme 1\.2\.0 +[\d.]+ ms +.*family/acme.* /", table)
+    assert re.search(r"later +graftlm-later 0\.5 +not loaded: made for graftlm\.v2", table)
+
+
+@pytest.mark.parametrize("flags", [("--no-plugin", "acme"), ("--no-plugin=acme",)])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_plugin_is_left_out_by_a_flag_wherever_it_stands(
+    flags: tuple[str, ...], first: bool, acme: Path, built_in: Any
+) -> None:
+    asked = ("plugins", "list", "--json")
+    done = graftlm(*((*flags, *asked) if first else (*asked, *flags)), path=(acme,))
+    assert (done.returncode, listed(done.stdout)) == (0, built_in)
+
+
+def test_a_built_in_plugin_can_be_left_out_too(installed: Path, run: Run) -> None:
+    before = dict(os.environ)
+    found = json.loads(run("plugins", "list", "--json", "--no-plugin", "templates.qwen").out)["plugins"]
+    assert "qwen3" not in [plugin["name"] for plugin in found]
+    assert dict(os.environ) == before, "it was of that call alone"
+    wrong = run("plugins", "list", "--no-plugin", "tempates.qwen")
+    assert (wrong.code, "Did you mean 'templates.qwen'?" in wrong.err) == (2, True)
+
+
+def test_what_is_left_out_is_not_imported_and_its_workers_do_not_either(
+    tmp_path: Path, alpaca: Path, home: Path
+) -> None:
+    bad = write_distribution(tmp_path / "bad", f"open({str(tmp_path / 'imported')!r}, 'w')\n" + dedent(template("bad")))
+    asked = ("train", alpaca, "--model", "tiny-falcon", "--max-steps", "1", "--no-retention", "--no-plugin", "stranger")
+    done = graftlm(*asked, path=(bad,))
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "imported").exists()
 
 
 # Broken ones: each stands beside acme and everything built in, which must not notice

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
+
+from graftlm.running.stopping import catch_stops
 
 from .open_group import OpenGroup
 
@@ -23,6 +24,7 @@ COMMANDS = {
     "repair": ("graftlm.cli.repair:repair", "Bring back what an adapter forgot, and keep what it learned"),
     "generate": ("graftlm.cli.generate:generate", "Answer a prompt, through an adapter or from a model"),
     "chat": ("graftlm.cli.chat:chat", "Talk with an adapter or a model; switch and compare adapters live"),
+    "runs": ("graftlm.cli.runs:runs", "List, watch, stop and go on with runs"),
     "demo": ("graftlm.cli.demo:demo", "Teach a small model something new, and see what it cost"),
     "data": ("graftlm.cli.data:data", "Check, preview, split, convert and mix data"),
     "templates": ("graftlm.cli.templates:templates", "List, show, render and check prompt templates"),
@@ -47,6 +49,9 @@ EXTRAS = {
 """Packages that a command may need, and the extra that brings them."""
 
 
+REFUSED = "GRAFTLM_NO_PLUGINS"  # as the registry's discovery reads it, which is imported late
+
+
 class MainGroup(OpenGroup):
     """The built-in commands, then those of plugins."""
 
@@ -59,9 +64,32 @@ class MainGroup(OpenGroup):
         return super().resolve_command(ctx, args)
 
 
+def _leave_out(ctx: click.Context, param: click.Parameter, names: Sequence[str]) -> None:
+    """Workers that this process starts load no more than it does."""
+    if not names:
+        return
+    from graftlm_registry.plugins import registry
+    from graftlm_registry.suggestions import unknown
+
+    os.environ[REFUSED] = ",".join((*names, os.environ.get(REFUSED, "")))
+    registry.cache_clear()
+    known = [plugin.name for plugin in registry().plugins]  # what is left out is known by name, and not imported
+    for name in names:
+        if name not in known:
+            raise click.UsageError(unknown("plugin", name, known))
+
+
 @click.group(cls=MainGroup, commands_by_name=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="graftlm", message="graftlm %(version)s")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")  # main() reads it
+@click.option(
+    "--no-plugin",
+    multiple=True,
+    metavar="NAME",
+    expose_value=False,
+    callback=_leave_out,
+    help="Load everything but this plugin (graftlm plugins list --trace has the names).",
+)
 def cli() -> None:
     """Train, keep and compare adapters for language models, with the backend that suits your machine.
 
@@ -71,10 +99,19 @@ def cli() -> None:
     """
 
 
-def _stop(number: int, frame: object) -> None:
-    from graftlm.running.stopping import Stopped
-
-    raise Stopped(number)
+def _global_ones_first(arguments: Sequence[str]) -> list[str]:
+    """``--no-plugin NAME`` may stand anywhere."""
+    first: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            return [*first, *rest, word, *words]
+        if word == "--no-plugin":
+            first += [word, *[name for name in [next(words, None)] if name is not None]]
+        else:
+            (first if word.startswith("--no-plugin=") else rest).append(word)
+    return [*first, *rest]
 
 
 def _check_text(arguments: Sequence[str]) -> None:
@@ -92,9 +129,9 @@ def _check_text(arguments: Sequence[str]) -> None:
 def main() -> None:
     """The console script: errors become sentences, and exit codes."""
     debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it was put
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, _stop)
+    arguments = _global_ones_first([argument for argument in sys.argv[1:] if argument != "--debug"])
+    before = os.environ.get(REFUSED)
+    catch_stops()
     try:
         _check_text(arguments)
         sys.exit(cli(arguments, standalone_mode=False))
@@ -113,7 +150,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # as 'graftlm … | head' does
         sys.exit(0)
     except Exception as error:
-        from graftlm.contracts.errors import GraftlmError
+        from graftlm.contracts.errors import GraftlmError, Interrupted
 
         if debug:
             raise
@@ -132,5 +169,10 @@ def main() -> None:
         from .terminal import visible
 
         for i, line in enumerate(visible(str(error)).split("\n")):
-            click.echo(f"Error: {line}" if i == 0 else line, err=True)
+            click.echo(line if i or isinstance(error, Interrupted) else f"Error: {line}", err=True)
         sys.exit(error.exit_code)
+    finally:
+        if before is None:  # what was left out was of this call alone
+            os.environ.pop(REFUSED, None)
+        else:
+            os.environ[REFUSED] = before

@@ -11,7 +11,7 @@ import click
 
 from .run_options import repeatable_options, with_assignments
 
-OWN = ("data", "name", "out", "data_size")
+OWN = ("data", "name", "out", "data_size", "track")
 """Settings of a run that are said otherwise here, or not at all."""
 
 

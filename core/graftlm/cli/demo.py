@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -92,7 +91,6 @@ def _tell(trained: Trained, skill: str, example: str, seconds: float) -> None:
     answered = answer(name, [example], registry(), lambda event: None, 32)[0]
     click.echo(f"\n{question}\n  {click.style(answered, bold=True)}\n")
     rows = [
-        ("the loss", str(Path(trained.run) / "loss.png")),
         ("ask it", f"graftlm generate {trained.record.name} $'{shown}'"),
         ("look at it", f"graftlm adapters show {trained.record.name}"),
         ("another base", "graftlm demo --model tiny-qwen"),

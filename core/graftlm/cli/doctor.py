@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from graftlm.contracts.situation import Probe
+    from graftlm_registry.discovery import Plugin
 
 
 SECRET = ("TOKEN", "KEY", "SECRET", "PASS", "CRED")
@@ -43,9 +44,9 @@ def examination() -> dict[str, dict[str, Any]]:
         if why and not spec.unavailable and not getattr(spec, "environment", None):
             lacking[f"{spec.kind} {spec.name}"] = "; ".join(why)
     strangers = {
-        p.name: f"{p.distribution} {p.version}: {p.problem or ', '.join(f'{s.kind} {s.name}' for s in p.specs)}"
+        p.name: f"{p.distribution} {p.version}: {_said(p)}"
         for p in known.plugins
-        if not p.built_in or p.problem
+        if not p.built_in or p.problem or p.left_out
     }
     return {
         "graftlm": _graftlm(),
@@ -56,6 +57,13 @@ def examination() -> dict[str, dict[str, Any]]:
         "plugins that cannot be used here": lacking,
         "settings": _settings(),
     }
+
+
+def _said(plugin: Plugin) -> str:
+    """What came of a plugin."""
+    if plugin.left_out:
+        return f"left out by {plugin.left_out}"
+    return plugin.problem or ", ".join(f"{spec.kind} {spec.name}" for spec in plugin.specs)
 
 
 def _graftlm() -> dict[str, str]:

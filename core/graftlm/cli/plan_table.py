@@ -44,7 +44,9 @@ def plan_table(plan: Plan) -> str:
         ("trained on", _trained_on(plan)),
         ("length", _length(plan.encoding)),
         ("validation", _validation(plan)),
+        ("checkpoints", _checkpoints(plan)),
         ("scored", scored),
+        *([("tracked", _tracked(plan))] if plan.all_parts("tracker") else []),
         *([("memory", _memory(plan.memory))] if plan.memory else []),
         ("hash", plan.hash[:16]),
     ]
@@ -128,6 +130,17 @@ def _optimizer(plan: Plan) -> str:
     return ", ".join([name, *options, decay, norm, *plus])
 
 
+def _tracked(plan: Plan) -> str:
+    """``csv; wandb, project mine``."""
+    from graftlm.contracts.tracking import Tracker
+    from graftlm.planning.plugin_options import own_options
+    from graftlm_registry.plugins import registry
+
+    specs = [registry().get(Tracker, part.name) for part in plan.all_parts(Tracker.kind)]
+    told = [option_words(spec.kind, spec.name, own_options(spec, plan.options)) for spec in specs]
+    return "; ".join(", ".join([spec.name, *words]) for spec, words in zip(specs, told, strict=True))
+
+
 def _validation(plan: Plan) -> str:
     training = plan.training
     if not plan.data.split("validation"):
@@ -135,6 +148,25 @@ def _validation(plan: Plan) -> str:
     stops = f", stops after {training.early_stopping} without a better loss" if training.early_stopping else ""
     best = ", the weights of the best are kept" if training.keep == "best" else ""
     return f"every {training.eval_every} steps{stops}{best}"
+
+
+def _checkpoints(plan: Plan) -> str:
+    """When they are kept; a plan of another machine may have a backend that is not known here."""
+    if plan.part("backend").name in _without_checkpoints():
+        return f"none: with {plan.part('backend').name}, a run that is stopped begins again from nothing"
+    steps, minutes = plan.settings.get("checkpoint_every"), plan.settings.get("checkpoint_minutes")
+    when = [f"every {steps:,} steps"] if steps else []
+    when += [f"every {minutes:g} minutes"] if minutes else []
+    regular = f"{', '.join(when)} and " if when else ""
+    return f"{regular}whenever it is stopped (graftlm runs resume)"
+
+
+def _without_checkpoints() -> set[str]:
+    from graftlm.contracts.specs import Backend
+    from graftlm_registry.plugins import registry
+
+    found = (spec for _, spec in registry().contributions("backend"))
+    return {spec.name for spec in found if isinstance(spec, Backend) and not spec.resumes}
 
 
 def _memory(memory: MemoryPlan) -> str:

@@ -11,6 +11,11 @@ import click
 if TYPE_CHECKING:
     from graftlm.contracts.spec import Requirement, Spec
     from graftlm.contracts.specs import Environment
+    from graftlm_registry.discovery import Plugin
+
+
+NAMED = 4
+"""Of what a plugin gives, in a table."""
 
 
 @click.group()
@@ -20,13 +25,20 @@ def plugins() -> None:
 
 @plugins.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def list_(as_json: bool) -> None:
-    """Every plugin by kind, and what keeps it from being used here."""
+@click.option("--trace", is_flag=True, help="Who was loaded from where, how long it took, who was not, and why.")
+def list_(as_json: bool, trace: bool) -> None:
+    """Every plugin by kind, and what keeps it from being used here.
+
+    GRAFTLM_PLUGINS=none, or a,b, says which plugins of other distributions may load; --no-plugin NAME leaves one out.
+    """
     from graftlm_registry.plugins import registry
 
     from .tables import table
 
     known = registry()
+    if trace:
+        click.echo(json.dumps(_traced(known.plugins)) if as_json else _trace_table(known.plugins))
+        return
     found: list[dict[str, Any]] = [
         {
             "kind": spec.kind, "name": spec.name, "from": plugin.distribution, "summary": spec.summary,
@@ -51,6 +63,41 @@ def list_(as_json: bool) -> None:
     click.echo(table(rows, ("kind", "name", "from", "what it is")))
     for plugin in broken:
         click.echo(f"not loaded: {plugin['name']} of {plugin['from']}: {plugin['problem']}", err=True)
+
+
+def _traced(plugins: Sequence[Plugin]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": p.name, "from": p.distribution, "version": p.version, "place": p.place,
+            "milliseconds": round(1000 * p.seconds, 1), "gives": [f"{spec.kind}/{spec.name}" for spec in p.specs],
+            "left_out_by": p.left_out, "problem": p.problem,
+        }
+        for p in plugins
+    ]  # fmt: skip
+
+
+def _trace_table(plugins: Sequence[Plugin]) -> str:
+    from .tables import table
+
+    rows = [
+        (
+            p.name,
+            f"{p.distribution} {p.version}".strip(),
+            f"{1000 * p.seconds:.1f} ms" if p.seconds else "",
+            (p.left_out and f"left out by {p.left_out}")
+            or (p.problem and f"not loaded: {p.problem}")
+            or _given(p.specs),
+            "" if p.built_in else p.place,
+        )
+        for p in sorted(plugins, key=lambda p: p.built_in)
+    ]
+    total = sum(p.seconds for p in plugins)
+    return f"{table(rows, ('plugin', 'distribution', 'took', 'gives', 'where'))}\n\n{1000 * total:.0f} ms in all"
+
+
+def _given(specs: Sequence[Spec]) -> str:
+    names = [f"{spec.kind}/{spec.name}" for spec in specs]
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _problems(spec: Spec) -> list[str]:
@@ -88,6 +135,7 @@ def _availability(problems: Sequence[str]) -> str:
 def show(name: str) -> None:
     """One plugin: what it needs, and its options."""
     from graftlm.contracts.errors import PluginError
+    from graftlm.contracts.specs import Backend
     from graftlm_registry.plugins import registry
     from graftlm_registry.suggestions import unknown
 
@@ -118,6 +166,9 @@ def show(name: str) -> None:
         ("from", f"{plugin.distribution} {plugin.version}".strip() + f" ({plugin.name})"),
         ("needs", ", ".join(needs) or "nothing"), ("available", "; ".join(why) if why else "yes"),
     ]  # fmt: skip
+    if isinstance(spec, Backend):
+        goes_on = "yes, from its last checkpoint" if spec.resumes else "no: it begins again from nothing"
+        rows.append(("a stopped run goes on", goes_on))
     click.echo(table(rows))
     if spec.options:
         options = [(f"--set {spec.kind}.{o.name}=", o.type, str(o.default), o.help) for o in spec.options]

@@ -49,6 +49,7 @@ def repair(
     from .forgetting import forgetting_lines
     from .progress import Progress
     from .repair_table import repair_table
+    from .results import file_lines
 
     parent = open_store().get(name)
     plan = repair_plan(
@@ -72,6 +73,6 @@ def repair(
         click.echo(repair_table(found, parent.reference, trained.record.reference))
         lines = forgetting_lines(trained.outcome.changes, trained.record.name)
         click.echo("\n" + "\n".join([*lines, *([trained.verdict.said] if trained.verdict else [])]))
-        click.echo(f"kept as {trained.record.reference}")
+        click.echo("\n".join([f"kept as {trained.record.reference}", *file_lines(trained.run)]))
     if trained.verdict is not None and not trained.verdict.passed:
         raise click.exceptions.Exit(1)

@@ -17,8 +17,12 @@ ACROSS = ("data", "model")
 """Settings by which work differs: a baseline has the same."""
 HOW = ("backend", "accelerator", "micro_batch", "gradient_checkpointing")
 """Settings that change how something is computed, and not what."""
-NOT_SET = ("name", "out")
-"""Settings of a single run, which a comparison sets itself."""
+NOT_SET = {
+    "name": "it names its runs itself",
+    "out": "it names its runs itself",
+    "track": "its report holds the figures of its runs",
+}
+"""Settings of a single run, each with why a comparison takes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +60,9 @@ def suite(
     value is no part of the matrix.
     """
     several = {key: tuple({digest(value): value for value in values}.values()) for key, values in matrix.items()}
-    for key in NOT_SET:
+    for key, why in NOT_SET.items():
         if key in several or any(key in choice for choice in (base, *more.get("include", ()))):
-            raise UsageError(f"'{key}' is not for a comparison: it names its runs itself")
+            raise UsageError(f"'{key}' is not for a comparison: {why}")
     single = {key: values[0] for key, values in several.items() if len(values) == 1}
     varying = {key: several[key] for key in sorted(several, key=lambda key: key not in ACROSS) if key not in single}
     sweeps = tuple(key for key in more.pop("sweeps", ()) if key in varying)

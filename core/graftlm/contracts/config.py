@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 AUTO = "auto"
+NONE = "none"
 MOST = 2**31 - 1
 
 
@@ -259,6 +260,13 @@ class RunConfig:
         group="Result",
         minimum=0,
         maximum=100,
+    )
+    track: str | None = _setting(
+        "Where the figures go while it runs, joined by +: csv, tensorboard, wandb, mlflow (options as --set "
+        "tracker.project=NAME)",
+        default=NONE,
+        group="Result",
+        plugin="tracker",
     )
     name: str | None = _setting("Name of the adapter", group="Result", metavar="NAME")
     out: str | None = _setting("Also write the adapter to this folder", group="Result", metavar="DIR")

@@ -42,6 +42,14 @@ class OutOfMemory(RunError):
     """There was no memory for what was asked, on the device or on the machine."""
 
 
+class Diverged(RunError):
+    """Training came to numbers that are none; going on from before would come to them again."""
+
+
+class WorkerDied(RunError):
+    """A worker ended without a word: somebody, or the system, killed it."""
+
+
 class Interrupted(GraftlmError):
     """Stopped by the user. ``exit_code`` is 128 plus the signal, as a shell has it."""
 

@@ -30,7 +30,7 @@ class TrainJob:
     folder of the adapter that it goes on from, or empty. ``proves``: the worker that trains goes on to prove and score;
     where it runs in a backend's own environment, the base environment does that, in a job of its own. ``code`` is the
     digest of the front's graftlm. ``answers``: how many prompts of the data the proof answers with the staged adapter,
-    by ``answer_tokens`` at most.
+    by ``answer_tokens`` at most; ``shown``: how many it answers before and after, to be shown.
 
     ``resumes``: checkpoints are kept, each after so many steps (``checkpoint_steps``) or seconds
     (``checkpoint_seconds``), of which 0 is never, and gone on from. ``micro_batch`` stands in place of the plan's where
@@ -53,6 +53,7 @@ class TrainJob:
     too_large: tuple[int, ...] = ()
     any_stack: bool = False
     out: str = ""
+    shown: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

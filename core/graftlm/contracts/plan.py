@@ -114,12 +114,12 @@ class EncodingPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
     """The numbers of the optimisation. ``steps`` counts optimizer steps; ``warmup_steps`` are the first of them.
-    ``packing``: the samples of a micro-batch lie in one row, without padding. ``batch_size`` is 0 where a step has so
-    many samples that their tokens come nearest to ``tokens_per_step``; its last micro-batch may then be smaller.
-    ``packing``: the samples of a micro-batch lie in one row, without padding. ``loraplus_ratio`` is the learning rate
-    of LoRA's second matrices, as a multiple of the others'. ``early_stopping`` counts validations without a
-    better loss after which it stops, 0 where it never does; ``keep`` says which weights are kept. ``deterministic``:
-    only kernels that give the same bits each time, and nothing that is measured decides how it computes.
+    ``batch_size`` is 0 where a step has so many samples that their tokens come nearest to ``tokens_per_step``; its last
+    micro-batch may then be smaller. ``packing``: the samples of a micro-batch lie in one row, without padding.
+    ``loraplus_ratio`` is the learning rate of LoRA's second matrices, as a multiple of the others'. ``early_stopping``
+    counts validations without a better loss after which it stops, 0 where it never does; ``keep`` says which weights
+    are kept. ``deterministic``: only kernels that give the same bits each time, and nothing that is measured decides
+    how it computes.
     """
 
     epochs: float

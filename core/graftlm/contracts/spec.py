@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-OptionType = Literal["int", "float", "str", "bool", "list", "ints", "mapping"]
+OptionType = Literal["int", "float", "str", "path", "bool", "list", "ints", "mapping"]
 OptionValue = int | float | str | bool | tuple[str, ...] | tuple[int, ...] | Mapping[str, Any] | None
 
 
@@ -14,8 +14,9 @@ OptionValue = int | float | str | bool | tuple[str, ...] | tuple[int, ...] | Map
 class Option:
     """A setting of a plugin, given as ``--set KIND.NAME=VALUE`` or in YAML.
 
-    ``minimum`` and ``maximum`` are inclusive. A ``list`` (of texts) and ``ints`` are
-    written with commas, a ``mapping`` from text to a number or a text as JSON or as ``a=1,b=2``.
+    ``minimum`` and ``maximum`` are inclusive. A ``list`` (of texts) and ``ints`` are written with commas, a ``mapping``
+    from text to a number or a text as JSON or as ``a=1,b=2``. A ``path`` is made absolute: a run may be gone on with
+    elsewhere.
     """
 
     name: str

@@ -11,8 +11,14 @@ from typing import Any
 
 from graftlm import intervals
 from graftlm.contracts.outcome import Change, Score
+from graftlm.contracts.plan import Evaluation
 
 LONGEST = 60
+
+
+def suite_file(evaluation: Evaluation) -> str:
+    """Where a run keeps the rows of an evaluation that is the user's own, among its data."""
+    return f"old.{evaluation.digest}.jsonl"
 
 
 def file_word(name: str) -> str:
@@ -24,6 +30,11 @@ def file_word(name: str) -> str:
 def sample_file(role: str, evaluation: str, evaluator: str, moment: str) -> str:
     """The file that an evaluator's samples of an evaluation stand in."""
     return f"{role}.{file_word(evaluation)}.{evaluator}.{moment}.jsonl"
+
+
+def shown_file(moment: str) -> str:
+    """Where answers are kept, below the run's folder, that are there to be looked at and were not scored."""
+    return f"samples/shown.{moment}.jsonl"
 
 
 def read_samples(path: Path) -> tuple[Mapping[str, Any], ...]:

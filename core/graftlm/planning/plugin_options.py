@@ -6,11 +6,13 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from graftlm.contracts.config import SETTINGS
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.spec import Option, OptionType, Spec
+from graftlm.contracts.tracking import Tracker
 from graftlm_registry.suggestions import unknown
 
 from .settings import flag
@@ -24,6 +26,10 @@ def plugin_options(chosen: Sequence[Spec], asked: Mapping[str, Mapping[str, Any]
     for spec in chosen:
         declared.setdefault(spec.kind, {}).update({option.name: option for option in spec.options})
     for kind, values in asked.items():
+        if kind not in declared and kind == Tracker.kind:
+            raise UsageError(
+                f"{kind}.{next(iter(values), '…')} is an option of a tracker, and none is chosen: give --track"
+            )
         if kind not in declared:
             raise UsageError(unknown("kind of plugin in --set", kind, [k for k in declared if declared[k]]))
         for name in values:
@@ -35,6 +41,12 @@ def plugin_options(chosen: Sequence[Spec], asked: Mapping[str, Mapping[str, Any]
         }
         for kind, options in declared.items()
     }
+
+
+def own_options(spec: Spec, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Those of a plan that the plugin declares: several of one kind share a name space."""
+    theirs = options.get(spec.kind, {})
+    return {option.name: theirs[option.name] for option in spec.options if option.name in theirs}
 
 
 FLAGS = {"r": "rank", "lora_alpha": "alpha", "lora_dropout": "dropout"}
@@ -51,7 +63,8 @@ def _not_declared(name: str, chosen: Sequence[Spec]) -> str:
         if left_out := _left_out(name, option):
             return f"{kind}.{name} cannot be chosen: {left_out}"
     if not options:
-        return f"{who} has no options: leave {kind}.{name} out, or choose another --{kind}"
+        chooses = next((flag(name) for name, setting in SETTINGS.items() if setting["plugin"] == kind), f"--{kind}")
+        return f"{who} has no options: leave {kind}.{name} out, or choose another {chooses}"
     return unknown(f"option of {who}", name, options)
 
 
@@ -80,6 +93,7 @@ ARTICLES: Mapping[OptionType, str] = {
     "float": "a number",
     "bool": "true or false",
     "str": "text",
+    "path": "a path",
     "list": "a list, written with commas",
     "ints": "whole numbers, written with commas",
     "mapping": "a mapping from text to a number or a text, written as a=1,b=2 or as JSON",
@@ -105,6 +119,8 @@ def _typed(value: Any, kind: OptionType) -> Any:
         return value if isinstance(value, bool) else WORDS.get(str(value).lower())
     if kind == "str":
         return value if isinstance(value, str) else None
+    if kind == "path":  # a run may be gone on with elsewhere
+        return value and str(Path(value).expanduser().absolute()) if isinstance(value, str) else None
     if kind == "list":
         parts = _parts(value)
         return None if parts is None else tuple(map(str, parts))

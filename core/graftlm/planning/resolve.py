@@ -19,6 +19,7 @@ from graftlm.contracts.record import AdapterRecord
 from graftlm.contracts.serial import digest, to_builtins
 from graftlm.contracts.situation import Situation
 from graftlm.contracts.specs import Backend, ModelFamily, ModelSource, PromptTemplate, TuningMethod
+from graftlm.contracts.tracking import Tracker
 from graftlm.data.splits import Survey
 from graftlm.environments.interpreter import BASE
 from graftlm.environments.probing import probe as ask_probe
@@ -276,7 +277,8 @@ def _unsaid(template: PromptTemplate, found: Survey) -> list[str]:
 
 
 def _sealed(plan: Plan) -> Plan:
-    """The plan with its hash: of the work, not of names and places."""
+    """The plan with its hash: of the work, not of names and places, nor of who is told of it."""
+    options = {kind: theirs for kind, theirs in plan.options.items() if kind != Tracker.kind}
     work = [
         [(s.name, s.rows, s.digest) for s in plan.data.splits],
         plan.model.digest,
@@ -285,9 +287,9 @@ def _sealed(plan: Plan) -> Plan:
         plan.encoding,
         plan.training,
         replace(plan.method, parent=""),
-        [(p.kind, p.name, p.distribution, p.version) for p in plan.parts],
+        [(p.kind, p.name, p.distribution, p.version) for p in plan.parts if p.kind != Tracker.kind],
         [(e.role, e.capability, e.digest, e.evaluators) for e in plan.evaluations],
-        [plan.device, replace(plan.load, name=""), plan.environment, plan.lock, plan.options],
+        [plan.device, replace(plan.load, name=""), plan.environment, plan.lock, options],
         [plan.probe.versions, plan.scored_by, code_digest()],
     ]
     return replace(plan, hash=digest(to_builtins(work)))

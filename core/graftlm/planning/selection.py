@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from graftlm.contracts.config import AUTO
+from graftlm.contracts.config import AUTO, NONE
 from graftlm.contracts.errors import UsageError
 from graftlm.contracts.optimizing import Optimizer
 from graftlm.contracts.plan import Part
@@ -20,10 +20,12 @@ from graftlm.contracts.specs import (
     Quantization,
     TuningMethod,
 )
+from graftlm.contracts.tracking import Tracker
 from graftlm.environments.declared import find
 from graftlm.environments.state import State, state_of
 from graftlm_registry.plugins import Registry
 
+from .plugin_options import own_options
 from .requirements import missing, unmet_devices
 from .settings import Settings
 
@@ -45,10 +47,14 @@ class Selection:
     why: dict[tuple[str, str], str]
     preset: tuple[Requirement, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    trackers: tuple[Tracker, ...] = ()
 
     @property
-    def specs(self) -> tuple[Backend | Accelerator | Quantization | TuningMethod | Optimizer | Evaluator, ...]:
-        return (self.backend, *self.accelerators, self.quantization, self.method, self.optimizer, *self.evaluators)
+    def specs(
+        self,
+    ) -> tuple[Backend | Accelerator | Quantization | TuningMethod | Optimizer | Evaluator | Tracker, ...]:
+        later: tuple[Evaluator | Tracker, ...] = (*self.evaluators, *self.trackers)
+        return (self.backend, *self.accelerators, self.quantization, self.method, self.optimizer, *later)
 
     @property
     def attention(self) -> str:
@@ -89,6 +95,9 @@ def select(settings: Settings, registry: Registry) -> Selection:
     evaluators = tuple(registry.get(Evaluator, name) for name in names(settings["evaluator"]))
     for spec in (quantization, method, optimizer, *evaluators):
         why[spec.kind, spec.name] = settings.origins[spec.kind]
+    tracked = names(settings["track"]) if settings["track"] != NONE else ()
+    trackers = tuple(registry.get(Tracker, name) for name in tracked)
+    why |= {(spec.kind, spec.name): settings.origins["track"] for spec in trackers}
     return Selection(
         backend=backend,
         accelerators=tuple(accelerators),
@@ -98,6 +107,7 @@ def select(settings: Settings, registry: Registry) -> Selection:
         evaluators=evaluators,
         why=why,
         preset=asked.requires if isinstance(asked, BackendPreset) else (),
+        trackers=trackers,
     )
 
 
@@ -123,6 +133,8 @@ def parts(
             problems += unmet_devices(chosen.preset, situation.probe)
         if isinstance(spec, Accelerator):
             problems = list(against(spec, chosen, situation, environment))
+        elif isinstance(spec, Tracker):
+            problems += spec.check(own_options(spec, options)) if spec.check is not None else ()
         elif not isinstance(spec, Evaluator):
             problems += spec.supports(situation)
         elif spec.own_tasks:
@@ -170,7 +182,7 @@ def _lacking(spec: Spec, chosen: Selection, environment: State | None) -> list[s
     here = [] if needless else missing(requires)
     if environment.manifest is None or environment.kind != "ready":
         return [*here, *([environment.problem] if own else [])]
-    if isinstance(spec, Evaluator):
+    if isinstance(spec, Evaluator | Tracker):
         return here
     line = f"graftlm envs create {environment.name} --with "
     if not isinstance(spec, Backend | Accelerator):  # their ranges are of the base; here the backend's own rule

@@ -23,13 +23,16 @@ def train_with_room(
     Raises ``OutOfMemory``, a sentence, where the user fixed the micro-batch, or one sample is too much.
     """
     while True:
+        watch = _Watch(on_event)
         try:
-            return train_and_prove(plan, registry, run, on_event, start)
+            return train_and_prove(plan, registry, run, watch, start)
         except OutOfMemory as error:
+            if not watch.training:
+                raise OutOfMemory(_elsewhere(plan, watch.stage, error)) from error.__cause__
             job = read_job(run)
             micro = job.micro_batch or plan.training.micro_batch
             less = smaller(micro, plan.training.batch_size)
-            if not open_to_less(plan) or (run / "training.json").is_file() or not less:
+            if not open_to_less(plan) or not less:
                 raise OutOfMemory(_sentence(plan, micro, less, error)) from error.__cause__
             write_job(run, job, micro_batch=less, too_large=(*job.too_large, micro))
             on_event(
@@ -38,6 +41,32 @@ def train_with_room(
                     "message": f"no memory for micro-batches of {micro}: going on with {less} in a new process",
                 }
             )
+
+
+class _Watch:
+    """Passes events on, and knows whether the worker is ``training``: its model is loaded, and not proved yet."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self._on_event = on_event
+        self.training, self.stage = False, "load"
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "effective":
+            self.training, self.stage = True, "train"
+        elif event["event"] == "progress":
+            self.stage = str(event["stage"])
+            self.training = self.training and self.stage == "train"
+        self._on_event(event)
+
+
+def _elsewhere(plan: Plan, stage: str, error: OutOfMemory) -> str:
+    """Where micro-batches are not what takes the memory."""
+    if stage in ("load", "draw random weights"):
+        ways = [
+            way for way, taken in (("--dtype bf16", plan.dtype != "fp32"), ("--quantization nf4", False)) if not taken
+        ]
+        return f"there was no memory to load the base: try {' or '.join(ways)}, or a smaller --model ({error})"
+    return f"there was no memory in '{stage}', after training: free some, and go on ({error})"
 
 
 def open_to_less(plan: Plan) -> bool:

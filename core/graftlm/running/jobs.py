@@ -67,12 +67,15 @@ def write_job(run: Path, job: TrainJob, **changes: Any) -> None:
         fresh.write_bytes(to_json(replace(job, **changes)))
 
 
-def interpreter_of(plan: Plan, registry: Registry) -> Interpreter:
-    """Where the plan trains; ``PluginError`` where its environment is not the one that was planned with."""
+def interpreter_of(plan: Plan, registry: Registry, *, any_stack: bool = False) -> Interpreter:
+    """Where the plan trains; ``PluginError`` where its environment is not the one that was planned with, as it must be
+    unless ``any_stack``.
+    """
     if not plan.environment:
         return BASE
     state = state_of(find(plan.environment, registry), registry)
-    if state.kind != "ready" or state.manifest is None or state.manifest.lock != plan.lock:
+    other = state.manifest is None or (state.manifest.lock != plan.lock and not any_stack)
+    if state.kind != "ready" or other:
         raise PluginError(f"environment '{plan.environment}' is not the one that was planned with: plan again")
     return state.interpreter()
 
@@ -83,7 +86,7 @@ def train_and_prove(
     """The last event of the job that proved. A backend's own environment trains, and does no more: what is given to it
     and what is said of its work comes from the base environment, as for every other.
     """
-    at = interpreter_of(plan, registry)
+    at = interpreter_of(plan, registry, any_stack=read_job(run).any_stack)
     if trained_already(run):
         return start("prove", run, on_event)
     if not plan.environment:

@@ -9,6 +9,7 @@ from graftlm.contracts.errors import StoreError
 from graftlm.contracts.job import EncodeJob
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_json
+from graftlm.data.samples import suite_file
 from graftlm.encoding.kept import is_kept, lay_out, read_counts
 from graftlm.encoding.losses import refuse_losses
 from graftlm.planning.encoded_rows import encoded_folder, rows_folder
@@ -24,8 +25,11 @@ TRAINED_ON = ("train", "validation")
 def lay_out_rows(plan: Plan, registry: Registry, run: Path) -> None:
     """Write ``RUN/data/SPLIT.jsonl``, as links to the rows that are kept for this data."""
     rows = kept_rows(plan, registry)
+    own = [e for e in plan.evaluations if e.path and Path(e.path).is_relative_to(home())]
     try:
         (run / "data").mkdir()
+        for evaluation in own:  # the cache, where the user's own are, is swept
+            link(Path(evaluation.path), run / "data" / suite_file(evaluation))
         for split in plan.data.splits:
             link(rows / f"{split.name}.jsonl", run / "data" / f"{split.name}.jsonl")
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_builtins
-from graftlm.data.samples import sample_file
+from graftlm.data.samples import read_samples, sample_file, shown_file
 from graftlm_registry.home import replaced
 from graftlm_registry.runs import Run
 
@@ -22,6 +22,7 @@ from .worker_process import OnEvent
 SUMMARY = "summary.json"
 SHOWN = 5
 """Rows whose answers before and after stand in the summary."""
+MOMENTS = ("before", "after")
 
 
 def keep_results(plan: Plan, outcome: Outcome, run: Run, on_event: OnEvent) -> None:
@@ -63,6 +64,7 @@ def summary(plan: Plan, outcome: Outcome, run: Run) -> Mapping[str, Any]:
         "micro_batches_too_large": list(outcome.too_large),
         "resumed_after_steps": list(outcome.resumed),
         "scores": to_builtins(outcome.scores),
+        "answered_rows": "test" if any(e.role == "new" for e in plan.evaluations) else "validation, or training",
         "answers": list(islice(_answers(plan, run.folder), SHOWN)),
         "pictures": list(NAMES),
         "plan_hash": plan.hash,
@@ -71,21 +73,28 @@ def summary(plan: Plan, outcome: Outcome, run: Run) -> Mapping[str, Any]:
 
 
 def _answers(plan: Plan, run: Path) -> Iterator[Mapping[str, str]]:
-    """Rows of the new skill: what was asked, and answered before and after training."""
+    """Rows of the new skill: what was asked, and answered before and after training; where no test rows were answered,
+    rows that the run saw.
+    """
+    for before, after in _answered(plan, run):
+        for one, other in zip(read_samples(before), read_samples(after), strict=False):
+            if "answer" in one and "answer" in other:
+                yield {
+                    "question": one.get("question", ""), "expected": one.get("reference", ""),
+                    "before": one["answer"], "after": other["answer"],
+                }  # fmt: skip
+
+
+def _answered(plan: Plan, run: Path) -> Iterator[tuple[Path, Path]]:
+    """Files of answers before and after: one evaluator's of each evaluation."""
     for evaluation in plan.evaluations:
-        if evaluation.role != "new":
-            continue
-        for evaluator in evaluation.evaluators or tuple(part.name for part in plan.all_parts("evaluator")):
-            before, after = (
-                run / "samples" / sample_file("new", evaluation.name, evaluator, moment)
-                for moment in ("before", "after")
+        if evaluation.role == "new":
+            names = evaluation.evaluators or tuple(part.name for part in plan.all_parts("evaluator"))
+            pairs = (
+                tuple(run / "samples" / sample_file("new", evaluation.name, name, moment) for moment in MOMENTS)
+                for name in names
             )
-            if before.is_file() and after.is_file():
-                with before.open(encoding="utf-8") as first, after.open(encoding="utf-8") as then:
-                    for one, other in zip(map(json.loads, first), map(json.loads, then), strict=False):
-                        if "answer" in one and "answer" in other:
-                            yield {
-                                "question": one.get("question", ""), "expected": one.get("reference", ""),
-                                "before": one["answer"], "after": other["answer"],
-                            }  # fmt: skip
-                break
+            yield from [(before, after) for before, after in pairs if before.is_file() and after.is_file()][:1]
+    before, after = (run / shown_file(moment) for moment in MOMENTS)
+    if before.is_file() and after.is_file():
+        yield before, after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from types import FrameType
 
 from graftlm.contracts.errors import Interrupted
 
@@ -13,6 +14,18 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+def raise_stopped(number: int, frame: FrameType | None) -> None:
+    """A handler of signals."""
+    raise Stopped(number)
+
+
+def catch_stops() -> None:
+    """Make SIGTERM and SIGHUP arrive as ``Stopped``. What is ignored stays so: ``nohup`` means it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, raise_stopped)
 
 
 def number_of(stop: KeyboardInterrupt) -> int:

@@ -8,11 +8,23 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from graftlm.contracts.errors import GraftlmError, Interrupted, StoreError, UsageError
+from graftlm.contracts.errors import (
+    DataError,
+    Diverged,
+    GraftlmError,
+    Interrupted,
+    ModelError,
+    OutOfMemory,
+    RunError,
+    StoreError,
+    UsageError,
+    WorkerDied,
+)
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.record import AdapterRecord
@@ -32,9 +44,15 @@ from .out_folder import written
 from .record_draft import draft
 from .rows import encode_rows
 from .run_results import keep_results
+from .standing import standing
 from .stopping import interrupted
+from .tracking import trackers
 from .worker_process import OnEvent, StartWorker, run_worker
 
+AT_ONCE = (DataError, ModelError, RunError, UsageError)
+"""What a worker says of its plan: a run that came no further has nothing to go on with."""
+KEPT = (WorkerDied, OutOfMemory)
+"""Of these, failures that another try may not have."""
 Also = Callable[[Plan, Outcome, Path], None]
 
 
@@ -65,30 +83,57 @@ def supervise(
     is kept, how it ended is written down, and the error says how to go on.
     """
     with supervising(run.folder, detached=detached):
-        if run.finished:
-            made = run.outcome()
-            run.drop_work()  # its supervisor may not have come to that
-            raise UsageError(f"run {run.name} is finished: it made {made.adapter if made else 'its adapter'}")
-        forget_ending(run.folder)
+        refuse_finished(run)
+        first = not (run.folder / "events.jsonl").exists()
         try:
-            trained = _to_the_end(run, registry, on_event, also, start)
+            forget_ending(run.folder)
+            with trackers(run, registry, unfailing(on_event)) as followed:
+                trained = _to_the_end(run, registry, followed.on_event, also, start)
+                write_ending(run.folder, Ending(state="done"))
+                followed.finish("done", trained.outcome)
         except KeyboardInterrupt as stop:
-            raise _left(run, interrupted(stop)) from None
+            raise _left(run, interrupted(stop), first) from None
         except GraftlmError as error:
-            raise _left(run, error) from error.__cause__
+            raise _left(run, error, first) from error.__cause__
         except OSError as error:
-            raise _left(run, _of_the_disk(run, error)) from error
+            raise _left(run, _of_the_disk(run, error), first) from error
         except BaseException as error:
-            write_ending(run.folder, Ending(state="failed", message=f"{type(error).__name__}: {error}", exit_code=1))
+            why = f"{type(error).__name__}: {error}"
+            write_ending(run.folder, Ending(state="failed", message=why, exit_code=1))
             raise
-        write_ending(run.folder, Ending(state="done"))
         return trained
+
+
+def unfailing(on_event: OnEvent) -> OnEvent:
+    """The same, silent from the first time on that what it writes to takes no more: a terminal that is gone, a pipe
+    that nobody reads, a full disk. A run is worth more than what is said of it.
+    """
+    silent = False
+
+    def hear(event: Mapping[str, Any]) -> None:
+        nonlocal silent
+        if not silent:
+            try:
+                on_event(event)
+            except OSError:
+                silent = True
+
+    return hear
+
+
+def refuse_finished(run: Run) -> None:
+    """``UsageError`` where nothing is left to do."""
+    if run.finished:
+        made = run.outcome()
+        run.drop_work()  # its supervisor may not have come to that
+        raise UsageError(f"run {run.name} is finished: it made {made.adapter if made else 'its adapter'}")
+    if not (run.folder / "data").is_dir():
+        raise UsageError(f"run {run.name} had done nothing when it failed, and cannot be gone on with: train again")
 
 
 def _to_the_end(run: Run, registry: Registry, on_event: OnEvent, also: Also | None, start: StartWorker) -> Trained:
     plan, folder = run.plan(), run.folder
     open_store().prepare()  # one that cannot be written is told before anything runs
-    (folder / "scratch").mkdir(exist_ok=True)
     encode_rows(plan, folder, on_event, start)
     done = train_with_room(plan, registry, folder, on_event, start)
     outcome = from_json(json.dumps(done["outcome"]), Outcome, "the worker's outcome")
@@ -123,24 +168,29 @@ def _publish(plan: Plan, outcome: Outcome, folder: Path) -> AdapterRecord:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _left(run: Run, error: GraftlmError) -> GraftlmError:
-    """The error, with what to do next; how the run ended is written down."""
+def _left(run: Run, error: GraftlmError, first: bool) -> GraftlmError:
+    """The error, with what to do next; how the run ended is written down. ``first``: no worker of it was started before
+    this time.
+    """
     stopped = isinstance(error, Interrupted)
     why = str(error)
+    if run.finished:  # nothing is left to do
+        write_ending(run.folder, Ending(state="done"))
+        return error
     write_ending(run.folder, Ending(state="stopped" if stopped else "failed", message=why, exit_code=error.exit_code))
     if not run.folder.is_dir():
         return error
-    steps = run.checkpoints().steps()
-    since = f" after step {steps[0]:,}" if steps else ""
-    again = f"graftlm runs resume {run.name}"
-    if run.finished:  # nothing is left to do
-        return error
+    again = f"it goes on {standing(run)}: graftlm runs resume {run.name}"
     if stopped:
         made = _published(run)
         what = f"{made} is published, its results are not written yet" if made else "nothing was published"
-        error.args = (f"{why}; {what}. To go on{since}: {again} (log: {run.folder / 'log.txt'})",)
-    elif steps or (run.folder / "training.json").is_file():
-        error.args = (f"{why}\nWhat was done is kept. To go on{since} once that is mended: {again}",)
+        error.args = (f"{why}; {what}\n{again}",)
+    elif isinstance(error, Diverged):
+        error.args = (f"{why}\nNothing was published; what it did is kept: graftlm runs show {run.name}",)
+    elif not (first and isinstance(error, AT_ONCE) and not isinstance(error, KEPT)) or run.checkpoints().steps():
+        error.args = (f"{why}\nWhat was done is kept. Once that is mended, {again}",)
+    else:  # its first worker said why, before it had done anything, and would say it again
+        run.drop_work()
     return error
 
 

@@ -12,8 +12,9 @@ from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import Registry
 from graftlm_registry.runs import Run, make_run
 
-from .jobs import lay_out_run
+from .jobs import lay_out_run, write_job
 from .out_folder import check_out
+from .run_results import SHOWN
 from .supervise import Also, Trained, supervise
 from .worker_process import OnEvent, StartWorker, run_worker
 
@@ -60,7 +61,9 @@ def prepare(plan: Plan, registry: Registry, out: Path | None = None) -> Run:
     open_store().prepare()  # a store that cannot be written is told before anything runs
     run = make_run()
     try:
-        lay_out_run(plan, registry, run.folder, run.folder / "staged", resumes=True, out=out)
+        job = lay_out_run(plan, registry, run.folder, run.folder / "staged", resumes=True, out=out)
+        if not any(evaluation.role == "new" for evaluation in plan.evaluations):
+            write_job(run.folder, job, shown=SHOWN)
     except BaseException:  # nothing ran: there is nothing to keep
         shutil.rmtree(run.folder, ignore_errors=True)
         raise

@@ -6,14 +6,15 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from graftlm.contracts.errors import GraftlmError, OutOfMemory, RunError, named_error
+from graftlm.contracts.errors import GraftlmError, OutOfMemory, RunError, WorkerDied, named_error
 from graftlm.environments.interpreter import BASE, Interpreter
 
-from .one_worker import only_worker
+from .event_pipe import EventPipe
 from .out_of_memory import kills
 from .stopping import interrupted
 
@@ -45,8 +46,8 @@ LARGE = 512 << 20
 """Bytes of a plan below which no worker is thrifty."""
 ROOM = 4 / 3
 """Times what a plan says that there must be, for a worker not to be thrifty."""
-PATIENCE = 60.0
-"""Seconds that a worker has to leave after it was asked to."""
+PATIENCE = 300.0
+"""Seconds that a worker has to leave after it was asked to: a checkpoint of a large model takes its time."""
 
 
 def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = BASE) -> Mapping[str, Any]:
@@ -56,38 +57,47 @@ def run_worker(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = B
     the worker has left.
     """
     killed = kills()
-    with only_worker(folder, on_event, PATIENCE) as lock:
-        process, read_end = start_worker(job, folder, at, lock=lock.descriptor)
-        lock.held_by(process.pid)
+    process, read_end = start_worker(job, folder, at)
     try:
-        last = _listen(read_end, folder / "events.jsonl", on_event)
-        process.wait()
-    except KeyboardInterrupt as stop:
-        try:
-            on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
-            stop_worker(process)
-        except KeyboardInterrupt:  # again, before it was waited for
-            process.kill()
-            process.wait()
-        raise interrupted(stop) from None
+        with EventPipe(read_end, folder / "events.jsonl", on_event) as pipe:
+            try:
+                pipe.listen()
+                process.wait()
+            except KeyboardInterrupt as stop:
+                _stop_and_listen(process, pipe, on_event)
+                raise interrupted(stop) from None
     except BaseException:
         stop_worker(process)
         raise
-    if last.get("event") == "done" and process.returncode == 0:
-        return last
+    if pipe.last.get("event") == "done" and process.returncode == 0:
+        return pipe.last
     if process.returncode == -signal.SIGKILL and kills() > killed:
         raise OutOfMemory("the system killed the worker, because its memory ran out")
-    raise failure(last, process.returncode, folder, at)
+    raise failure(pipe.last, process.returncode, folder, at)
+
+
+def _stop_and_listen(process: subprocess.Popen[bytes], pipe: EventPipe, on_event: OnEvent) -> None:
+    """Ask the worker to leave, and hear what it still has to tell; a second interrupt, or its silence, ends it."""
+    end = time.monotonic() + PATIENCE
+    try:
+        on_event({"event": "warning", "message": "stopping … (Ctrl-C again ends it at once)"})
+        if process.poll() is None:
+            process.terminate()
+        while not pipe.listen(0.5) and process.poll() is None and time.monotonic() < end:
+            pass
+        process.wait(max(0.0, end - time.monotonic()))
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
 
 
 def start_worker(
-    job: str, folder: Path, at: Interpreter = BASE, requests: int | None = None, lock: int | None = None
+    job: str, folder: Path, at: Interpreter = BASE, requests: int | None = None
 ) -> tuple[subprocess.Popen[bytes], int]:
     """The process, and the end of the pipe that its events come from. ``requests``: the end of a pipe that it is to
-    read, and ``lock`` a file that it is to hold; the caller keeps both, and closes them.
+    read; the caller keeps it, and closes it.
     """
     more = () if requests is None else (requests,)
-    held = () if lock is None else (lock,)
     read_end, write_end = os.pipe()
     try:
         with (folder / LOG).open("ab") as output:
@@ -98,7 +108,7 @@ def start_worker(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=(write_end, *more, *held),
+                pass_fds=(write_end, *more),
                 start_new_session=True,  # a terminal's Ctrl-C must reach the front only
                 env={**POLITE, **_thrift(folder), **at.environ(), "PYTHONUNBUFFERED": "1"},
             )
@@ -117,7 +127,7 @@ def failure(last: Mapping[str, Any], code: int, folder: Path, at: Interpreter = 
     """Why a worker left that should not have, or not so: by its last event and its exit code."""
     if last.get("event") == "failed":
         return _reported(last, folder / LOG, at)
-    return RunError(f"the worker died ({_ending(code)}){_advice(at)}. {_tail(folder / LOG)}")
+    return WorkerDied(f"the worker died ({_ending(code)}){_advice(at)}. {_tail(folder / LOG)}")
 
 
 def _thrift(folder: Path) -> Mapping[str, str]:
@@ -127,37 +137,6 @@ def _thrift(folder: Path) -> Mapping[str, str]:
     memory = plan.get("memory") or {}
     total, available = memory.get("total", 0), memory.get("available", 0)
     return THRIFTY if plan.get("device") == "cpu" and total >= LARGE and total * ROOM > available else {}
-
-
-def _listen(read_end: int, kept: Path, on_event: OnEvent) -> Mapping[str, Any]:
-    """Pass the events on and keep them; the last one. A line that a dying worker left unfinished is none. A disk that
-    takes no more of them stops nothing.
-    """
-    last: Mapping[str, Any] = {}
-    full = False
-    _whole_lines(kept)
-    with os.fdopen(read_end, encoding="utf-8") as lines, kept.open("ab", buffering=0) as file:
-        for line in lines:
-            if not line.endswith("\n"):
-                continue
-            last = json.loads(line)
-            try:
-                file.write(line.encode())
-            except OSError as error:
-                if not full:
-                    on_event({"event": "warning", "message": f"{kept} cannot be written: {error.strerror}"})
-                full = True
-            on_event(last)
-    return last
-
-
-def _whole_lines(path: Path) -> None:
-    """A line that a killed supervisor left unfinished must not run into the next one."""
-    if path.is_file() and path.stat().st_size:
-        with path.open("rb+") as file:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
 
 
 def stop_worker(process: subprocess.Popen[bytes]) -> None:

@@ -16,7 +16,7 @@ if find_spec("pytest"):
     pytest.register_assert_rewrite(
         *(
             f"graftlm.testing.{name}"
-            for name in ("formats", "templates", "families", "quantizations", "backends", "accelerators")
+            for name in ("formats", "templates", "families", "quantizations", "backends", "accelerators", "trackers")
         )
     )
 
@@ -26,5 +26,15 @@ from .families import FamilySuite
 from .formats import FormatSuite
 from .quantizations import QuantizationSuite
 from .templates import TemplateSuite
+from .trackers import Told, TrackerSuite
 
-__all__ = ["AcceleratorSuite", "BackendSuite", "FamilySuite", "FormatSuite", "QuantizationSuite", "TemplateSuite"]
+__all__ = [
+    "AcceleratorSuite",
+    "BackendSuite",
+    "FamilySuite",
+    "FormatSuite",
+    "QuantizationSuite",
+    "TemplateSuite",
+    "Told",
+    "TrackerSuite",
+]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -30,6 +30,8 @@ JOBS = {
     "serve": ("serving", "serve_job"),
 }
 """Module and function of each job."""
+OF_A_RUN = ("initial", "train", "prove")
+"""Jobs that work in a run's folder, and on its device."""
 
 
 def main() -> int:
@@ -46,6 +48,7 @@ def main() -> int:
         return print_probe()
     if given.job is None or given.folder is None or given.events is None:
         parser.error("give a job, a folder and --events")
+    from .alone import alone
     from .events import PROTOCOL, Events
     from .unneeded import hide_unneeded
 
@@ -55,7 +58,8 @@ def main() -> int:
         hide_unneeded(given.folder, training=given.job == "train")
         module, name = JOBS[given.job]
         more = () if given.requests is None else (given.requests,)
-        getattr(import_module(f"graftlm.worker.{module}"), name)(given.folder, events, *more)
+        with alone(given.folder, events) if given.job in OF_A_RUN else nullcontext():
+            getattr(import_module(f"graftlm.worker.{module}"), name)(given.folder, events, *more)
     except BaseException as error:  # noqa: BLE001 - the front must hear of everything
         if not isinstance(error, GraftlmError):
             traceback.print_exc()

@@ -19,16 +19,16 @@ class Best:
     """Keeps ``best_step``, ``best_loss``, ``waited`` and ``stopped`` of a run's course, and the weights in ``file``."""
 
     def __init__(self, training: TrainingPlan, file: Path, course: Course) -> None:
-        self._training, self._file, self._course = training, file, course
+        self._training, self._file, self.course = training, file, course
 
     @property
     def file(self) -> Path | None:
         """The weights of the best step, where they are kept and there are any."""
-        return self._file if self._training.keep == "best" and self._course.best_step else None
+        return self._file if self._training.keep == "best" and self.course.best_step else None
 
     def validated(self, step: int, loss: float, model: Any) -> None:
         """Keep what is trained where the loss is lower than ever."""
-        course = self._course
+        course = self.course
         if course.best_loss is None or loss < course.best_loss:
             course.best_loss, course.waited, course.best_step = loss, 0, step
             if self._training.keep == "best":
@@ -41,7 +41,7 @@ class Best:
         """The step whose weights ``model`` has from here on: the best one's where they are to be kept, else the last
         of ``steps``.
         """
-        best = self._course.best_step
+        best = self.course.best_step
         if self._training.keep != "best" or best == steps:
             return steps
         if not best:

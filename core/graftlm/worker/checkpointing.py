@@ -14,7 +14,6 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from graftlm.contracts.job import TrainJob
@@ -25,7 +24,7 @@ from graftlm_registry.runs.checkpoints import Checkpoint, Checkpoints
 from .adapt import write_initial
 from .course import Course
 from .events import Events
-from .states import packed, unpacked
+from .states import Packing, unpacked
 
 BEST = "best.safetensors"
 
@@ -86,15 +85,15 @@ class Checkpointing:
         """
         if not self._job.resumes or course.step <= self._saved or model is None:
             return
-        tensors: dict[str, torch.Tensor] = {}
-        said = {name: packed(state, name, tensors) for name, state in states.items()}
+        packing = Packing()
+        said = {name: packing.packed(state, name) for name, state in states.items()}
         try:
             with self._kept.new(course.step, self._plan) as folder:
                 write_initial(model, folder / "weights.safetensors")
-                save_file(tensors, folder / "state.safetensors")
+                save_file(packing.tensors, folder / "state.safetensors")
                 (folder / "state.json").write_text(json.dumps(said, allow_nan=False), encoding="utf-8")
                 (folder / "course.json").write_bytes(to_json(course))
-                if best is not None and best.is_file():
+                if best is not None:
                     copyfile(best, folder / BEST)  # no link: one bad block must not damage every checkpoint
         except Exception as error:
             if not isinstance(error, OSError) and "os error" not in str(error).lower():

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from graftlm.contracts.errors import RunError
+from graftlm.contracts.errors import Diverged, RunError
 from graftlm.contracts.outcome import Effective
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.services import Batch, LossFunction, Stateful
@@ -62,7 +62,7 @@ class RunContext:
         place: Callable[[Any], None],
         measure: Callable[[Any, bool], None],
         first_step: Callable[[Any], Effective],
-        settled: Callable[[], dict[str, Any]],
+        base: Callable[[], str],
         flops: Callable[[Sequence[int]], float],
         memory: MemoryMeter | None,
         began: float,
@@ -82,7 +82,7 @@ class RunContext:
         self._things: dict[str, Stateful] = {}
         self._accelerated = loss
         self._load, self._place, self._measure = load, place, measure
-        self._first_step, self._settled, self._flops, self._memory = first_step, settled, flops, memory
+        self._first_step, self._base, self._flops, self._memory = first_step, base, flops, memory
         self._began = began - self.course.total_seconds
         self._collate = collate_packed if plan.training.packing else collate
         self._energy_before = self.course.energy
@@ -168,7 +168,7 @@ class RunContext:
         most = MOST_OVERFLOWS if self.plan.dtype == "fp16" else 0
         if why := unsound(loss, gradient_norm, course.overflows > most, self.model):
             samples = ", ".join(map(str, self._order[step][:8]))
-            raise RunError(
+            raise Diverged(
                 f"{why} at step {step + 1} (samples {samples}): try a lower --learning-rate, or --dtype fp32"
             )
         if step == self.started_at:
@@ -203,7 +203,7 @@ class RunContext:
         if not self._drawn:
             return  # not one step was begun
         self.course.total_seconds = self.elapsed
-        states: dict[str, Any] = {"draws": self._drawn, **self._settled()}
+        states: dict[str, Any] = {"draws": self._drawn, "base": self._base()}
         if not self.finished or self.course.due:
             states |= {f"of {name}": thing.state_dict() for name, thing in self._things.items()}
         self._checkpointing.save(self.course, self.model, states, self.best.file)
@@ -251,6 +251,7 @@ class RunContext:
             tokens_per_second=course.tokens / course.seconds,
             seconds=seconds,
             tokens=tokens,
+            tokens_so_far=course.tokens,
             trained=sum(self.rows.trained(sample) for sample in self._order[done - 1]),
             flops=self._flops([self.rows.length(sample) for sample in self._order[done - 1]]),
             memory=self._memory.now() if self._memory else 0,
@@ -267,7 +268,7 @@ class RunContext:
     def _validate_after(self, done: int, model: Any) -> None:
         value = self._validate(model)
         if not math.isfinite(value):
-            raise RunError(f"the validation loss is {value} after step {done}: try a lower --learning-rate")
+            raise Diverged(f"the validation loss is {value} after step {done}: try a lower --learning-rate")
         self.course.validation.append((done, value))
         self.best.validated(done, value, self.model)
 

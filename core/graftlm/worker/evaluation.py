@@ -12,7 +12,7 @@ from graftlm.contracts.errors import Interrupted, RunError
 from graftlm.contracts.plan import Evaluation, Plan
 from graftlm.contracts.specs import Evaluator
 from graftlm.data.rows import read_row
-from graftlm.data.samples import sample_file
+from graftlm.data.samples import sample_file, suite_file
 from graftlm.data.splitting import fingerprint
 from graftlm_registry.plugins import registry
 
@@ -41,7 +41,7 @@ def evaluate(
             warn(f"{count} rows of {name} are trained on: what that suite says of forgetting is little")
     taught = cache(lambda: taught_answers(run, plan.data.replayed))
     for evaluation in plan.evaluations:
-        path = Path(evaluation.path) if evaluation.path else run / "data" / "test.jsonl"
+        path = rows_of(evaluation, run)
         asking = Asking(asked, _rows(evaluation, path), taught=taught)
         for name in evaluators_of(plan, evaluation):
             progress(f"{evaluation.name} {moment}")
@@ -79,6 +79,14 @@ def measure(evaluation: Evaluation, spec: Evaluator, asking: Asking) -> Measured
     return Measured(evaluation.name, evaluation.role, spec, result, evaluation.rows).sound()
 
 
+def rows_of(evaluation: Evaluation, run: Path) -> Path:
+    """The file of its rows: the run's own test rows, its copy of the user's, or what comes with graftlm."""
+    if not evaluation.path:
+        return run / "data" / "test.jsonl"
+    copy = run / "data" / suite_file(evaluation)
+    return copy if copy.is_file() else Path(evaluation.path)
+
+
 def _rows(evaluation: Evaluation, path: Path) -> Sequence[Conversation]:
     with path.open("rb") as file:
         rows = [row for row in map(read_row, file) if evaluation.capability in (None, row.capability)]
@@ -93,7 +101,7 @@ def trained_on(plan: Plan, run: Path) -> Counter[str]:
         fingerprint(row): evaluation.name
         for evaluation in plan.evaluations
         if evaluation.role == "old"
-        for row in _rows(evaluation, Path(evaluation.path))
+        for row in _rows(evaluation, rows_of(evaluation, run))
     }
     if not asked:
         return Counter()

@@ -16,6 +16,7 @@ def check_process(plan: Plan, job: TrainJob, events: Events) -> None:
     where the job goes on all the same.
     """
     where = f"environment '{plan.environment}'" if plan.environment else "this environment"
+    anyway = f", or go on all the same: graftlm runs resume {job.run} --other-stack" if job.resumes else ""
     mend = f"graftlm envs create {plan.environment} --again" if plan.environment else "plan again"
     found = versions()
     other = [f"{n} {found.get(n, 'missing')}" for n, v in plan.probe.versions.items() if found.get(n) != v]
@@ -26,5 +27,5 @@ def check_process(plan: Plan, job: TrainJob, events: Events) -> None:
         said.append(f"{where} has another graftlm than the plan was made with")
     for sentence in said:
         if not job.any_stack:
-            raise RunError(f"{sentence} (run: {mend})")
+            raise RunError(f"{sentence} (run: {mend}{anyway})")
         events.warning(f"{sentence}: what comes of the run may differ from what it would have been")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftlm.chat_templates.binding import bound, own_template
-from graftlm.contracts.conversation import RenderOptions
+from graftlm.contracts.conversation import Conversation, RenderOptions, Span
 from graftlm.contracts.job import TrainJob
 from graftlm.contracts.outcome import Change, Outcome, Proof, Score, Training
 from graftlm.contracts.plan import Plan
@@ -63,33 +64,45 @@ class _Proving:
         tuner: Tuner = resolve_target(self.plan.part("method").target)()
         rows = load_rows(self.files.encoded / "train.safetensors")
         gc.collect()
-        base = load_base(self.plan.load, self.folder, self.plan.device).model
+        with self.events.at_once():
+            base = load_base(self.plan.load, self.folder, self.plan.device).model
         before: list[Measured] = []
 
         def score_base(model: Any) -> None:
+            self._show(model, "before")
             before.extend(self._measured(model, "before"))
 
         device = self.plan.device
         tuned, proof = prove(trained, base, base_before, tuner, self.staged, rows, device, score_base)
         if self.job.answers:
-            self._answer(tuned)
+            found = self._answers(tuned, self.files.rows(self.job.answers))  # for a comparison of what was trained
+            self.files.answers.write_text(json.dumps(found), encoding="utf-8")
+        self._show(tuned, "after")
         after = self._measured(tuned, "after")
         scores = [score for each in before for score in each.scores("before")]
         scores += [score for each in after for score in each.scores("after")]
         return proof, _Scored(tuple(scores), tuple(changes(before, after)))
 
-    def _answer(self, tuned: Any) -> None:
-        """Greedy answers to the first prompts of the data, for a comparison of what was trained."""
+    def _show(self, model: Any, moment: Moment) -> None:
+        """Answers for people to look at, where no test rows are answered."""
+        if self.job.shown and (rows := self.files.rows(self.job.shown)):
+            self.events.progress(f"answer {moment}", 0, 1)
+            asked = ("".join(span.text for span in self._asked(row)) for row in rows)
+            self.files.show(moment, zip(asked, (row.answer for row in rows), self._answers(model, rows), strict=True))
+
+    def _answers(self, model: Any, rows: Sequence[Conversation]) -> list[str]:
+        """Greedy ones."""
         from .generation import greedy, stop_ids
 
-        asked = RenderOptions(generation_prompt=True, thinking=self.plan.encoding.thinking)
-        rows = self.files.rows(self.job.answers)
-        prompts = [self.tokenizer.encode(self.template.render(row.prompt, asked)).ids for row in rows]
+        prompts = [self.tokenizer.encode(self._asked(row)).ids for row in rows]
         stops = stop_ids(self.tokenizer, self.template.stop_tokens)
-        found = greedy(
-            tuned, prompts, stops, self.job.answer_tokens, self.plan.device, self.events.checkpoint
-        )  # fmt: skip
-        self.files.answers.write_text(json.dumps([self.tokenizer.decode(ids) for ids in found]), encoding="utf-8")
+        most = self.job.answer_tokens
+        found = greedy(model, prompts, stops, most, self.plan.device, self.events.checkpoint)
+        return [self.tokenizer.decode(ids) for ids in found]
+
+    def _asked(self, row: Conversation) -> Sequence[Span]:
+        thinking = self.plan.encoding.thinking
+        return self.template.render(row.prompt, RenderOptions(generation_prompt=True, thinking=thinking))
 
     def _measured(self, model: Any, moment: Moment) -> list[Measured]:
         from .asking import Asked

@@ -16,32 +16,55 @@ import torch
 from graftlm.contracts.errors import RunError
 
 
-def packed(state: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
-    """A JSON value of ``state``, whose tensors are put into ``tensors`` under names that begin with ``name``.
-    ``RunError`` where there is something else in it.
+class Packing:
+    """Takes states, and collects their ``tensors`` under names of its own; a tensor that states share is kept once
+    (bitsandbytes' maps are).
     """
-    match state:
-        case None | bool() | int() | str():
-            return state
-        case float():
-            return state if math.isfinite(state) else ["float", repr(state)]
-        case torch.Tensor():
-            return ["tensor", _put(state.detach(), name, tensors)]
-        case np.ndarray():
-            try:
-                return ["array", _put(torch.from_numpy(state.copy()), name, tensors)]
-            except (TypeError, ValueError):
-                raise RunError(f"a checkpoint cannot keep {name}: it is an array of {state.dtype}") from None
-        case Mapping():
-            return ["dict", *([_key(key), packed(value, f"{name}/{key}", tensors)] for key, value in state.items())]
-        case list() | tuple():
-            kind = "list" if isinstance(state, list) else "tuple"
-            return [kind, *(packed(value, f"{name}/{i}", tensors) for i, value in enumerate(state))]
-    raise RunError(f"a checkpoint cannot keep {name}: it is a {type(state).__name__}, neither tensors nor plain values")
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, torch.Tensor] = {}
+        self._known: dict[tuple[int, torch.Size, torch.dtype], str] = {}
+
+    def packed(self, state: Any, what: str) -> Any:
+        """A JSON value of ``state``; ``what`` it is, for errors: ``RunError`` where it holds something else."""
+        match state:
+            case None | bool() | int() | str():
+                return state
+            case float():
+                return state if math.isfinite(state) else ["float", repr(state)]
+            case torch.Tensor():
+                return ["tensor", self._kept(state.detach(), what)]
+            case np.ndarray():
+                try:
+                    return ["array", self._kept(torch.from_numpy(state.copy()), what)]
+                except (TypeError, ValueError):
+                    raise RunError(f"a checkpoint cannot keep {what}: it is an array of {state.dtype}") from None
+            case Mapping():
+                return ["dict", *([_key(key), self.packed(value, f"{what}/{key}")] for key, value in state.items())]
+            case list() | tuple():
+                kind = "list" if isinstance(state, list) else "tuple"
+                return [kind, *(self.packed(value, f"{what}/{i}") for i, value in enumerate(state))]
+        raise RunError(
+            f"a checkpoint cannot keep {what}: it is a {type(state).__name__}, neither tensors nor plain values"
+        )
+
+    def _kept(self, tensor: torch.Tensor, what: str) -> str:
+        if tensor.layout != torch.strided or tensor.dtype == torch.complex128:  # nor can safetensors
+            raise RunError(f"a checkpoint cannot keep {what}: it is a tensor of {tensor.layout} and {tensor.dtype}")
+        tensor = tensor.to("cpu").contiguous()
+        place = (tensor.data_ptr(), tensor.shape, tensor.dtype)
+        if tensor.numel() and place in self._known:
+            return self._known[place]
+        if tensor.untyped_storage().nbytes() != tensor.nbytes:  # safetensors takes whole ones only
+            tensor = tensor.clone()
+        name = f"{len(self.tensors):06}"
+        self.tensors[name] = tensor
+        self._known[place] = name
+        return name
 
 
 def unpacked(said: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """What ``packed`` made ``said`` of."""
+    """What a ``Packing`` made ``said`` of, with its tensors."""
     if not isinstance(said, list):
         return said
     kind, rest = said[0], said[1:]
@@ -59,17 +82,6 @@ def unpacked(said: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
         case "tuple":
             return tuple(unpacked(value, tensors) for value in rest)
     raise RunError(f"a checkpoint says '{kind}', which this graftlm does not know")
-
-
-def _put(tensor: torch.Tensor, name: str, tensors: dict[str, torch.Tensor]) -> str:
-    """The name that it has among the tensors: keys 1 and "1", or "a/b" and "b" in "a", would have the same one."""
-    if tensor.layout != torch.strided or tensor.dtype == torch.complex128:  # nor can safetensors
-        raise RunError(f"a checkpoint cannot keep {name}: it is a tensor of {tensor.layout} and {tensor.dtype}")
-    own, number = name, 1
-    while own in tensors:
-        own, number = f"{name}#{number}", number + 1
-    tensors[own] = tensor.to("cpu", copy=True).contiguous()  # the run may go on while this is written
-    return own
 
 
 def _key(key: Any) -> Any:

@@ -33,7 +33,7 @@ from .targets import resolve_target
 if TYPE_CHECKING:
     import torch
 
-    from .checkpointing import Checkpointing, Found
+    from .checkpointing import Checkpointing
     from .context import RunContext
     from .effective import Loaded
     from .memory import MemoryMeter
@@ -46,13 +46,16 @@ def train_job(run: Path, events: Events) -> None:
     plan, job = files.plan(), files.job()
     check_process(plan, job, events)
     trainer: Trainer = resolve_target(plan.part("backend").target)()
-    trainer.prepare(plan, run / "scratch")  # before torch: Unsloth must be imported first
+    files.empty_scratch()
+    trainer.prepare(plan, files.scratch)  # before torch: Unsloth must be imported first
     with ExitStack() as stack:
         logits = _Training(plan, job, files, events, stack).carry_out(trainer, started)
     if not job.proves:
         files.keep_trained(logits)
         events.send("done")
         return
+    if not job.resumes:
+        files.keep_trained(logits)  # no checkpoint has what was trained
     from .proving import prove_job
 
     try:
@@ -136,26 +139,27 @@ class _Training:
             too_large=self.job.too_large,
         )
 
-    def _machine(self, rows: EncodedRows, order: list[list[int]], found: Found | None) -> Machine | None:
-        """Measured and settled, or as it was where the run goes on; a baseline is left as its users have it."""
+    def _machine(self, rows: EncodedRows, order: list[list[int]]) -> Machine | None:
+        """Measured and settled, for this worker and those that go on after it; a baseline is left as its users have it,
+        and where the same bits are asked for nothing is measured.
+        """
         from .machine import Way, settle_machine
+        from .run_files import Settled
         from .work import step_flops
 
-        if found is not None:
-            self.stack.callback(Way.now().set)
-            Way(**found.states["way"]).set()
-            return found.course.effective.machine if found.course.effective else None
-        shape = self.plan.model.facts.shape
-        if shape is None or registry().get(Backend, self.plan.part("backend").name).plain:
-            return None
-        if self.plan.training.deterministic:
-            return None
-        some = order[:20]
-        work = [step_flops(shape, 0, self.plan.method.keeps, [rows.length(i) for i in samples]) for samples in some]
-        operations = sum(work) / len(some) * len(order)
-        measured, restore = settle_machine(shape, self.plan, operations)
-        self.stack.callback(restore)
-        return measured
+        self.stack.callback(Way.now().set)
+        if (settled := self.files.settled()) is not None:
+            Way(settled.threads, settled.matmul).set()
+            return settled.machine
+        shape, found = self.plan.model.facts.shape, None
+        plain = registry().get(Backend, self.plan.part("backend").name).plain
+        if shape is not None and not plain and not self.plan.training.deterministic:
+            some, keeps = order[:20], self.plan.method.keeps
+            work = [step_flops(shape, 0, keeps, [rows.length(i) for i in samples]) for samples in some]
+            found, _ = settle_machine(shape, self.plan, sum(work) / len(some) * len(order))
+        way = Way.now()
+        self.files.settle(Settled(threads=way.threads, matmul=way.matmul, machine=found))
+        return found
 
     def _prepare(
         self, trainer: Trainer, checkpointing: Checkpointing, meter: MemoryMeter, started: float
@@ -182,7 +186,7 @@ class _Training:
         order = known_order(self.plan, encoded)
         first = min(found.course.step if found else 0, len(order) - 1)
         given = GivenIds([rows.row(i)[0].tolist() for i in order[first]])
-        machine = self._machine(rows, order, found)
+        machine = self._machine(rows, order)
         draws = Draws(self.plan.device, self.plan.training.seed)
         parent = Path(self.job.parent) if self.job.parent else None
         base = Path(self.job.model)
@@ -243,12 +247,6 @@ class _Training:
                 self.stack.enter_context(noisy_embeddings(model, alpha, context.generator()))
             return self.patches.loss(model)
 
-        def settled() -> dict[str, Any]:
-            from .machine import Way
-
-            way = Way.now()
-            return {"way": {"threads": way.threads, "matmul": way.matmul}, "base": self.loaded.digest}
-
         context = RunContext(
             plan=self.plan,
             events=self.events,
@@ -267,7 +265,7 @@ class _Training:
             place=place,
             measure=measure,
             first_step=stepped,
-            settled=settled,
+            base=lambda: self.loaded.digest,
             flops=flops,
             memory=meter,
             began=started,

@@ -74,7 +74,7 @@ def graftlm_evaluators() -> Iterable[Evaluator]:
         summary="the mean of what a Python function of yours returns",
         metrics=(Metric(name="function", unit="", higher_is_better=True),),
         target="graftlm_plugins.evaluators.user_function:score",
-        options=(Option(name="function", type="str", default="", help="FILE.py:NAME, called with answer, reference"),),
+        options=(Option(name="function", type="path", default="", help="FILE.py:NAME, called with answer, reference"),),
         check=against,
         fingerprint=content,
     )

@@ -52,13 +52,17 @@ class Checkpoints:
             return sorted((int(name[1]) for name in found if name), reverse=True)
         return []
 
+    def of(self, step: int) -> Path:
+        """The folder of one."""
+        return self.folder / _name(step)
+
     def newest(self, plan: str = "", damaged: Callable[[str], None] = lambda why: None) -> Checkpoint | None:
         """The newest whose every byte is as it was written, of the plan with this hash where one is given; each newer
         one that is not is told to ``damaged``, with the reason.
         """
         for step in self.steps():
             try:
-                return verified(self.folder / _name(step), plan)
+                return verified(self.of(step), plan)
             except StoreError as error:
                 self._damaged.add(step)
                 damaged(str(error))

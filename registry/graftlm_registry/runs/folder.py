@@ -3,11 +3,13 @@
 ::
 
     plan.json, job.json      what is to be done
-    lock, worker             held by whoever supervises it, and by its worker; who that is stands in each
+    lock                     held by whoever supervises it; who that is stands in it
+    worker                   held by the worker that is at work
     ended.json               how its last supervisor left it, unless that was killed
     events.jsonl, log.txt    what happened, and what libraries printed
     data/ encoded/ initial/ scratch/ staged/   what the run works on, gone once its adapter is kept
     checkpoints/             see ``checkpoints``
+    trackers/                a folder for each tracker
     outcome.json, summary.json, loss.png, loss.svg, samples/   what came of it
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +38,7 @@ from .supervisor import Supervisor, supervisor_of
 WORK = ("data", "encoded", "initial", "scratch", "staged", "checkpoints")
 """What is needed to go on, and nothing else."""
 LAST = "last"
+DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,21 @@ def make_run() -> Run:
     """A folder of its own for a run."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = runs_folder() / f"{stamp}-{os.urandom(3).hex()}"
+    _sweep()
     try:
         (folder / "scratch").mkdir(parents=True)
     except OSError as error:
         raise StoreError(f"{folder.parent} cannot be written: {error.strerror}") from None
     return Run(folder)
+
+
+def _sweep() -> None:
+    """Remove what a removal, or a start, that was cut short has left, a day later."""
+    with suppress(OSError):
+        for path in runs_folder().iterdir():
+            begun = path.is_dir() and not (path / "plan.json").is_file()
+            if begun and time.time() - path.stat().st_mtime > DAY:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def all_runs() -> Iterator[Run]:
@@ -111,8 +125,8 @@ def find_run(reference: str) -> Run:
     known = list(all_runs())
     if not known:
         raise UsageError(f"no run is kept in {runs_folder()}")
-    if reference == LAST:
-        return known[0]
+    if reference == LAST:  # its name has seconds alone, by a clock that may be set
+        return max(known, key=lambda run: (run.folder / "plan.json").stat().st_mtime_ns)
     if exact := [run for run in known if run.name == reference]:
         return exact[0]
     if "@" in reference:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from graftlm.contracts.errors import StoreError, UsageError
 
-FILE = "lock"
+FILE, WORKER = "lock", "worker"
 TRIES = 20
 
 
@@ -46,7 +47,10 @@ def supervising(folder: Path, *, detached: bool = False) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps({"process": os.getpid(), "detached": detached, "since": round(time.time(), 3)}))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)  # whoever comes next must not be taken for this process
 
 
 def _locked(file: IO[str]) -> bool:
@@ -62,19 +66,74 @@ def _locked(file: IO[str]) -> bool:
 
 def supervisor_of(folder: Path) -> Supervisor | None:
     """None where no process holds the lock."""
+    for _ in range(TRIES):
+        if not _held(folder):
+            return None
+        if found := _read(folder):
+            return found
+        time.sleep(0.01)  # it is just being written
+    return Supervisor(0, detached=False, since=0.0)
+
+
+def worker_is_there(folder: Path) -> bool:
+    """Whether a worker is at work in the run: it may outlive its supervisor by a micro-batch and a checkpoint."""
     try:
-        with (folder / FILE).open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return _read(folder)
+        with (folder / WORKER).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     except OSError:
         pass
-    return None
+    return False
+
+
+def stop_supervisor(folder: Path) -> Supervisor | None:
+    """Send SIGTERM to whoever holds the lock; None where nobody does. ``UsageError`` where that is no process that this
+    one can reach: a number alone may be another's by now.
+    """
+    found = supervisor_of(folder)
+    if found is None:
+        return None
+    beyond = UsageError(
+        f"run {folder.name} is carried out by process {found.process} of another machine, container or user: stop it "
+        "there"
+    )
+    if not found.process or not _has_open(found.process, folder / FILE):
+        raise beyond
+    try:
+        os.kill(found.process, signal.SIGTERM)
+    except ProcessLookupError:
+        return None  # it has just left
+    except PermissionError:
+        raise beyond from None
+    return found
+
+
+def _has_open(process: int, path: Path) -> bool:
+    """Whether the process has the file open; True where the system does not tell (without ``/proc``)."""
+    if not Path("/proc/self/fd").is_dir():
+        return True
+    with suppress(OSError):  # it is gone, or another user's
+        for descriptor in Path(f"/proc/{process}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                if descriptor.samefile(path):
+                    return True
+    return False
+
+
+def _held(folder: Path) -> bool:
+    try:
+        with (folder / FILE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _read(folder: Path) -> Supervisor | None:
     try:
         return Supervisor(**json.loads((folder / FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        return None  # it is just being written
+        return None

@@ -18,7 +18,7 @@ if typing.TYPE_CHECKING:
     from graftlm.comparing.suite import Suite
     from graftlm.contracts.errors import Interrupted
 
-OWN = ("data", "name", "out")
+OWN = ("data", "name", "out", "track")
 """Settings of a run that are said otherwise here, or not at all."""
 
 
