@@ -273,11 +273,11 @@ def test_two_workers_are_never_at_work(
     def hear(event: Any) -> None:
         nonlocal overlap
         heard.append(str(event.get("message", "")))
-        overlap |= event["event"] == "hello" and not gone(worker, 0)
+        overlap |= event["event"] in ("resumed", "effective", "metric") and not gone(worker, 0)
 
     found = supervise(run, registry(), hear).outcome
     assert not overlap
-    assert any("waiting for the worker of an earlier process" in told for told in heard)
+    assert any("an earlier worker of this run is just leaving" in told for told in heard)
     assert found.losses == never_stopped(alpaca).losses
     figures("a second worker waited until the first had left")
 
