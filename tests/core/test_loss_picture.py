@@ -112,7 +112,11 @@ def test_a_running_median_does_not_follow_a_spike() -> None:
     assert line == sorted(line)
 
 
-def test_a_plan_says_when_checkpoints_are_kept(run: Callable[..., Said], alpaca: Path) -> None:
+def test_a_plan_says_when_checkpoints_are_kept(
+    run: Callable[..., Said], alpaca: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
     def said(*flags: str) -> str:
         out = run("plan", alpaca, "--model", "tiny-falcon", "--no-retention", *flags).out
         return next(line for line in out.splitlines() if line.startswith("checkpoints")).partition(" ")[2].strip()

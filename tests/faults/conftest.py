@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "store"))
+for folder in (HERE, HERE.parent / "store"):  # a package, so that its conftest hides no other
+    sys.path.append(str(folder))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,12 @@ MAIN = "from graftlm.entry import main; main()"
 PATIENCE = 240.0
 
 
+def heeding() -> None:
+    """Signals that a shell, or nohup, made its programs ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Front:
     """A running ``graftlm train``; what it prints goes to a file."""
 
@@ -32,6 +39,7 @@ class Front:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=heeding,  # tests in the background ignore some
                 env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
             )
 

@@ -121,12 +121,12 @@ def test_a_signal(
         return
     assert code == 128 + number, front.said
     assert gone(worker, 1)
-    last = front.said.strip().splitlines()[-1]
-    assert last.startswith(f"Error: stopped by {number.name}"), front.said
+    why, last = front.said.strip().splitlines()[-2:]
+    assert why.startswith(f"stopped by {number.name}; "), front.said
     assert "Traceback" not in front.said
     assert f"graftlm runs resume {run.name}" in last
     published = list(open_store().records(pytest.fail))
-    assert bool(published) == ("nothing was published" not in last)
+    assert bool(published) == ("nothing was published" not in why)
     ending = run.ending()
     assert ending is not None
     assert (ending.state, ending.exit_code) == ("stopped", code)

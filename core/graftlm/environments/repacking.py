@@ -9,7 +9,7 @@ import io
 import os
 import zipfile
 from collections.abc import Container, Iterable, Iterator, Mapping
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, PackagePath
 from pathlib import Path
 
 from graftlm.contracts.errors import RunError
@@ -47,8 +47,18 @@ def _executable(found: Distribution) -> set[str]:
     return {str(file) for file in found.files or () if os.access(str(file.locate()), os.X_OK)}
 
 
+def _files(found: Distribution) -> list[PackagePath]:
+    """All that its record names. ``Distribution.files`` leaves out what is gone where the package importlib_metadata
+    was imported, which puts itself in the place of Python's own.
+    """
+    record = found.read_text("RECORD")
+    if record is None:
+        return list(found.files or ())
+    return [PackagePath(row[0]) for row in csv.reader(record.splitlines()) if row]
+
+
 def _installed(found: Distribution) -> Iterator[tuple[str, bytes]]:
-    for file in found.files or ():
+    for file in _files(found):
         name = str(file)
         if (
             name.startswith("..")
@@ -57,7 +67,7 @@ def _installed(found: Distribution) -> Iterator[tuple[str, bytes]]:
         ):
             continue
         try:
-            yield name, Path(str(file.locate())).read_bytes()
+            yield name, Path(str(found.locate_file(file))).read_bytes()
         except OSError as error:
             raise RunError(f"{found.name} is not whole here, {name} cannot be read: install it again") from error
 

@@ -29,6 +29,7 @@ def start_in_process(job: str, folder: Path, on_event: OnEvent, /, at: Interpret
     module, name = JOBS[job]
     carry_out = getattr(import_module(f"graftlm.worker.{module}"), name)
     path = folder / "events.jsonl"
+    before = path.stat().st_size if path.is_file() else 0
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     gc.freeze()  # a worker collects before its proof, and the libraries' objects are many
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -39,8 +40,8 @@ def start_in_process(job: str, folder: Path, on_event: OnEvent, /, at: Interpret
         os.close(descriptor)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    for event in events:
-        on_event(event)
+        events = [json.loads(line) for line in path.read_bytes()[before:].splitlines()]
+        for event in events:
+            on_event(event)
     last: Mapping[str, Any] = events[-1]
     return last

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from graftlm.api import Option, Requirement, Tracker, hookimpl
 
+from .wandb_log import last_step
+
 if TYPE_CHECKING:
     from graftlm.api import TrackedRun
 
 AUTO = "auto"
-LAST = "last-step"
-"""What an offline run has been told of: nobody else knows."""
 PATIENCE = 25.0
 """Seconds that its beginning and its end may take: less than graftlm waits, for a process does not end before W&B does.
 """
@@ -54,12 +54,10 @@ class WandbTracking:
                 allow_val_change=True,
             ),
         )
-        self._note = run.folder / LAST
-        self.held = self._run.starting_step - 1 if self._run.resumed else self._noted()
+        self.held = self._run.starting_step - 1 if self._run.resumed else last_step(run.folder)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log(dict(values), step=step)
-        self._note.write_text(str(step), encoding="utf-8")
 
     def finish(
         self, state: Literal["done", "stopped", "failed"], results: Mapping[str, float], files: Sequence[Path]
@@ -72,12 +70,6 @@ class WandbTracking:
         if state == "stopped":  # it is going to go on
             self._run.mark_preempting()
         self._run.finish(exit_code=0 if state == "done" else 1)
-
-    def _noted(self) -> int:
-        try:
-            return int(self._note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return 0
 
 
 def _quiet() -> None:

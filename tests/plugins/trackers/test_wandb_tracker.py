@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pytest
 
 from graftlm.testing import Told, TrackerSuite
 from graftlm_plugins.trackers.wandb import check
+from graftlm_plugins.trackers.wandb_log import records
 from graftlm_registry.runs import Run
 
 pytest.importorskip("wandb")
-BLOCK, HEADER, START = 32768, 7, 7
 
 
 class TestWandb(TrackerSuite):
@@ -81,24 +80,3 @@ def logs(run: Run) -> list[Path]:
 def value_of(item: Any) -> Any:
     """As JSON, which W&B writes without quotes where it is no number."""
     return json.loads(item.value_json)
-
-
-def records(path: Path) -> Iterator[Any]:
-    """The records of a transaction log, which is a log as LevelDB has them: blocks of pieces, each with its length and
-    whether it is whole (1), or the first, the middle or the last of its record.
-    """
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, at, whole = path.read_bytes(), START, b""
-    while at + HEADER <= len(data):
-        if BLOCK - at % BLOCK < HEADER:
-            at += BLOCK - at % BLOCK
-            continue
-        size, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
-        whole += data[at + HEADER : at + HEADER + size]
-        at += HEADER + size
-        if kind in (1, 4):
-            record = Record()
-            record.ParseFromString(whole)
-            yield record
-            whole = b""
