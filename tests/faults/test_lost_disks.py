@@ -63,7 +63,7 @@ def test_a_full_disk(full: Callable[[str], dict[str, Any]], moment: str, figures
     assert len(found["said"].split("\n")) <= 2, found["said"]
     if moment in ("second checkpoint", "staging"):
         assert "graftlm runs resume" in found["said"]
-        assert found["newest"] == {"second checkpoint": 2, "staging": 4}[moment]
+        assert found["newest"] == {"second checkpoint": 2, "staging": 6}[moment]
     assert sum("cannot be written" in text for text in found["warnings"]) <= 1
     figures(
         f"full from '{moment}' on: steps {found['steps']}, checkpoints {found['checkpoints']}, said {found['said']!r}, "

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from real_runs import MAIN, PATIENCE, Front, gone, like, workers_of
+from real_runs import MAIN, PATIENCE, Front, gone, heeding, like, workers_of
 
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.errors import Interrupted
@@ -191,6 +191,7 @@ def test_a_terminal_s_ctrl_c_reaches_the_front_only(
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ["OMP_NUM_THREADS"] = "1"
+        heeding()  # tests in the background ignore Ctrl-C
         os.execv(sys.executable, [sys.executable, "-c", MAIN, "train", str(alpaca), *arguments()])
     shown = b""
     front = psutil.Process(pid)

@@ -32,7 +32,7 @@ class Supervisor:
 def supervising(folder: Path, *, detached: bool = False) -> Iterator[None]:
     """Be the one who supervises the run; ``UsageError`` where another process does."""
     try:
-        file = (folder / FILE).open("a+", encoding="utf-8")
+        file = (folder / FILE).open("ab+", buffering=0)
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
     with file:
@@ -45,15 +45,16 @@ def supervising(folder: Path, *, detached: bool = False) -> Iterator[None]:
             ) from None
         os.set_inheritable(file.fileno(), False)  # a worker must not hold it any longer than its supervisor
         file.truncate(0)
-        file.write(json.dumps({"process": os.getpid(), "detached": detached, "since": round(time.time(), 3)}))
-        file.flush()
+        with suppress(OSError):  # on a full disk nobody knows who it is, and it is held all the same
+            told = {"process": os.getpid(), "detached": detached, "since": round(time.time(), 3)}
+            file.write(json.dumps(told).encode())
         try:
             yield
         finally:
             file.truncate(0)  # whoever comes next must not be taken for this process
 
 
-def _locked(file: IO[str]) -> bool:
+def _locked(file: IO[bytes]) -> bool:
     """Somebody who only looks holds it for a moment."""
     for _ in range(TRIES):
         try:
