@@ -68,7 +68,7 @@ def _locked(file: IO[bytes]) -> bool:
 def supervisor_of(folder: Path) -> Supervisor | None:
     """None where no process holds the lock."""
     for _ in range(TRIES):
-        if not _held(folder):
+        if not _held(folder / FILE):
             return None
         if found := _read(folder):
             return found
@@ -78,14 +78,7 @@ def supervisor_of(folder: Path) -> Supervisor | None:
 
 def worker_is_there(folder: Path) -> bool:
     """Whether a worker is at work in the run: it may outlive its supervisor by a micro-batch and a checkpoint."""
-    try:
-        with (folder / WORKER).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False
+    return _held(folder / WORKER)
 
 
 def stop_supervisor(folder: Path) -> Supervisor | None:
@@ -122,9 +115,10 @@ def _has_open(process: int, path: Path) -> bool:
     return False
 
 
-def _held(folder: Path) -> bool:
+def _held(lock: Path) -> bool:
+    """Whether any process has the lock. One that is not there, or cannot be read, is held by nobody."""
     try:
-        with (folder / FILE).open("rb") as file:
+        with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
