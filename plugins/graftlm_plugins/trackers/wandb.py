@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from graftlm.api import Option, Requirement, Tracker, hookimpl
 
-from .wandb_log import last_step
+from .wandb_log import last_step, wait_for_the_end
 
 if TYPE_CHECKING:
     from graftlm.api import TrackedRun
@@ -70,6 +70,8 @@ class WandbTracking:
         if state == "stopped":  # it is going to go on
             self._run.mark_preempting()
         self._run.finish(exit_code=0 if state == "done" else 1)
+        if self._run.offline:
+            wait_for_the_end(Path(self._run.settings.sync_file), PATIENCE)
 
 
 def _quiet() -> None:

@@ -6,6 +6,7 @@ middle or the last of its record. W&B has no reader of them in Python.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,15 @@ def last_step(folder: Path) -> int:
     """The last step whose figures were written below a run's folder; 0 where there is none."""
     steps = (r.history.step.num for path in folder.glob(LOGS) for r in records(path) if r.HasField("history"))
     return max(steps, default=0)
+
+
+def wait_for_the_end(path: Path, patience: float) -> None:
+    """Until a log has its end, at most ``patience`` seconds: on a busy machine W&B's own process writes it some time
+    after its library said that all was done, and a run that goes on at once would tell again what was told.
+    """
+    until = time.monotonic() + patience
+    while path.is_file() and not any(r.HasField("exit") for r in records(path)) and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def records(path: Path) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from graftlm.testing import Told, TrackerSuite
 from graftlm_plugins.trackers.wandb import check
-from graftlm_plugins.trackers.wandb_log import records
+from graftlm_plugins.trackers.wandb_log import records, wait_for_the_end
 from graftlm_registry.runs import Run
 
 pytest.importorskip("wandb")
@@ -25,13 +26,6 @@ class TestWandb(TrackerSuite):
         return {"mode": "offline", "project": "tried", "tags": ["a", "b"]}
 
     def read(self, run: Run) -> Told:
-        """W&B's own process writes the end when it gets there."""
-        until = time.monotonic() + 10
-        while not (found := self._read(run)).state and time.monotonic() < until:
-            time.sleep(0.1)
-        return found
-
-    def _read(self, run: Run) -> Told:
         figures: list[tuple[int, str, float]] = []
         summary: dict[str, Any] = {}
         for path in logs(run):
@@ -57,6 +51,32 @@ class TestWandb(TrackerSuite):
         config = {item.key: json.loads(item.value_json) for item in found[0].config.update if item.key != "_wandb"}
         assert config["model"] == "tiny-mistral"
         assert not any(name.startswith("tracker.") for name in config)
+
+
+def test_an_end_that_comes_late_is_waited_for(tmp_path: Path) -> None:
+    """W&B's process writes when it gets there: here half a second after its library's last word."""
+    import wandb
+
+    run = wandb.init(
+        mode="offline", dir=str(tmp_path), reinit="create_new", settings=wandb.Settings(silent=True, console="off")
+    )
+    run.log({"loss": 1.0}, step=1)
+    run.finish()
+    path = Path(run.settings.sync_file)
+    wait_for_the_end(path, 20)
+    whole = path.read_bytes()
+    assert list(records(path))[-1].HasField("exit")
+    path.write_bytes(whole[:-20])
+    assert not any(record.HasField("exit") for record in records(path))
+    late = threading.Timer(0.5, lambda: path.write_bytes(whole))
+    late.start()
+    begun = time.monotonic()
+    wait_for_the_end(path, 20)
+    assert list(records(path))[-1].HasField("exit")
+    assert time.monotonic() - begun < 15
+    late.join()
+    path.write_bytes(whole[:-20])
+    wait_for_the_end(path, 0.1)  # what never ends is waited for no longer than that
 
 
 def test_who_is_not_logged_in_is_told_before_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
