@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pytest
-
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
@@ -20,6 +18,8 @@ from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import registry
 
 from .in_process import start_in_process
+from .numbers import furthest, near
+from .suite import Suite
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,14 @@ class Kept:
         return self.trained.outcome.losses
 
 
-class BackendSuite:
+class BackendSuite(Suite):
     """Subclass and name the backend; ``models`` are built-in ones to train."""
 
+    kind = "backend"
     backend: ClassVar[str]
     models: ClassVar[tuple[str, ...]] = ("tiny-mistral",)
     tolerance: ClassVar[float] = 2e-4
     """Largest difference of a step's loss from the reference, in nats a token (fp32)."""
-
-    @pytest.fixture(autouse=True)
-    def _home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("GRAFTLM_HOME", str(tmp_path / "graftlm"))
-        self.folder = tmp_path
 
     def train(self, model: str, **settings: Any) -> Kept:
         """A short run in fp32 on rows of unequal length."""
@@ -67,48 +63,64 @@ class BackendSuite:
 
     def test_the_losses_are_the_reference_s_step_for_step(self) -> None:
         for model in self.models:
-            kept = self.train(model)
-            assert kept.losses == pytest.approx(reference_losses(kept), abs=self.tolerance), model
+            self.agrees(self.train(model), f"of {model}")
 
     def test_micro_batches_of_one_give_the_losses_of_eight(self) -> None:
         whole = self.train(self.models[0], micro_batch=8).losses
-        assert self.train(self.models[0], micro_batch=1).losses == pytest.approx(whole, abs=self.tolerance)
+        found = self.train(self.models[0], micro_batch=1).losses
+        assert near(found, whole, abs=self.tolerance), (
+            f"micro-batches of one and of eight differ by {furthest(found, whole)}: a step's tokens must weigh the same"
+        )
 
     def test_the_same_plan_gives_the_same_adapter(self) -> None:
         one, other = self.train(self.models[0]), self.train(self.models[0])
-        assert one.plan.hash == other.plan.hash
-        assert one.trained.outcome.digest == other.trained.outcome.digest
-        assert one.losses == other.losses
+        assert one.plan.hash == other.plan.hash, "the same settings gave two plans"
+        assert one.losses == other.losses, f"trained twice, its losses differ by {furthest(one.losses, other.losses)}"
+        digests = [each.trained.outcome.digest for each in (one, other)]
+        assert digests[0] == digests[1], (
+            f"trained twice, the same plan gave two adapters, {digests[0]} and {digests[1]}"
+        )
 
     def test_it_learns_and_leaves_the_base_alone(self) -> None:
         outcome = self.train(self.models[0], max_steps=30).trained.outcome
-        assert outcome.losses[-1] < outcome.first_loss / 2
-        assert outcome.proof.base_before == outcome.proof.base_after
-        assert outcome.proof.effect > 0
-        assert len(outcome.losses) == 30
+        first, last = outcome.first_loss, outcome.losses[-1]
+        assert last < first / 2, f"after 30 steps the loss is {last:.3f}, and it was {first:.3f}: it does not learn"
+        assert outcome.proof.base_before == outcome.proof.base_after, "training an adapter changed the base"
+        assert outcome.proof.effect > 0, "the adapter changes nothing"
+        assert len(outcome.losses) == 30, f"30 steps were asked for, and {len(outcome.losses)} told of"
 
     def test_checkpointing_is_on_where_it_is_asked_for_and_changes_no_loss(self) -> None:
         plain, kept = self.train(self.models[0]), self.train(self.models[0], gradient_checkpointing=True)
-        assert not plain.trained.outcome.effective.gradient_checkpointing
-        assert kept.trained.outcome.effective.gradient_checkpointing
-        assert kept.losses == pytest.approx(plain.losses, abs=1e-5)
+        assert not plain.trained.outcome.effective.gradient_checkpointing, "checkpointing ran where nobody asked for it"
+        assert kept.trained.outcome.effective.gradient_checkpointing, "checkpointing was asked for, and did not run"
+        assert near(kept.losses, plain.losses, abs=1e-5), (
+            f"checkpointing changed a loss by {furthest(kept.losses, plain.losses)}"
+        )
 
     def test_it_goes_on_from_an_adapter(self) -> None:
         parent = self.train(self.models[0], max_steps=30, name="parent")
         child = self.train(self.models[0], from_adapter="parent")
-        assert child.trained.record.parents == ("parent@1",)
-        assert child.losses[0] < parent.losses[0] / 2
-        assert child.losses == pytest.approx(reference_losses(child), abs=self.tolerance)
+        assert child.trained.record.parents == ("parent@1",), (
+            f"the parents on record are {child.trained.record.parents}"
+        )
+        began = child.losses[0]
+        assert began < parent.losses[0] / 2, (
+            f"it begins at {began:.3f}, as the base does: the parent's weights are lost"
+        )
+        self.agrees(child, "going on from an adapter")
 
     def test_it_trains_a_base_s_own_weights_in_full_precision(self) -> None:
         """A step that bf16 cannot tell from none is a step all the same."""
         slow = {"method": "full", "learning_rate": 1e-5, "schedule": "constant", "warmup": 0.0, "max_steps": 40}
         full = self.train(self.models[0], dtype="bf16", **slow).trained
-        assert (full.record.kind, full.outcome.effective.dtype) == ("overlay", "bf16")
+        kept = (full.record.kind, full.outcome.effective.dtype)
+        assert kept == ("overlay", "bf16"), f"an overlay trained in bf16 was asked for, and it is {kept}"
         exact = self.train(self.models[0], **slow).losses
-        gained = exact[0] - exact[-1]
-        assert gained > 0
-        assert full.outcome.losses[0] - full.outcome.losses[-1] == pytest.approx(gained, rel=0.3)
+        gained, found = exact[0] - exact[-1], full.outcome.losses[0] - full.outcome.losses[-1]
+        assert gained > 0, f"in fp32 the loss rises by {-gained:.2g} in 40 steps of full tuning"
+        assert near(found, gained, rel=0.3), (
+            f"in bf16 the loss falls by {found:.3g}, in fp32 by {gained:.3g}: small steps are lost in rounding"
+        )
 
     def test_the_adapter_is_plain_peft(self) -> None:
         """Read back by PEFT alone, it changes the logits by as much as it did in memory."""
@@ -118,19 +130,32 @@ class BackendSuite:
 
         kept = self.train(self.models[0])
         folder = open_store().path(kept.trained.record.reference)
-        assert {p.suffix for p in folder.iterdir()} == {".json", ".safetensors"}
+        files = sorted(path.name for path in folder.iterdir())
+        assert {Path(name).suffix for name in files} == {".json", ".safetensors"}, f"the adapter's files are {files}"
         ids = torch.arange(20, 40)[None]
         with torch.inference_mode():
             base = AutoModelForCausalLM.from_pretrained(kept.plan.model.folder, dtype=torch.float32).eval()
             untuned = base(input_ids=ids).logits
             tuned = PeftModel.from_pretrained(base, folder).eval()(input_ids=ids).logits
-        assert float((tuned - untuned).abs().max()) > 0.01
+        apart = float((tuned - untuned).abs().max())
+        assert apart > 0.01, f"read back by PEFT, the adapter changes logits by {apart:.2g} at most"
 
     def test_what_ran_is_on_record(self) -> None:
         effective = self.train(self.models[0]).trained.outcome.effective
-        assert effective.backend == registry().find("backend", self.backend)[1].name
-        assert effective.adapted_layers == sum(effective.adapted_modules.values()) > 0
-        assert effective.loss
+        name = registry().find("backend", self.backend)[1].name
+        assert effective.backend == name, f"on record is the backend {effective.backend!r}, not {name!r}"
+        counted = sum(effective.adapted_modules.values())
+        assert effective.adapted_layers == counted > 0, (
+            f"{effective.adapted_layers} layers were adapted, it says, and by name {counted}"
+        )
+        assert effective.loss, "what computed the loss is not on record"
+
+    def agrees(self, kept: Kept, about: str) -> None:
+        """With the reference, step for step."""
+        wanted = reference_losses(kept)
+        assert near(kept.losses, wanted, abs=self.tolerance), (
+            f"its losses {about} are not those of transformers and PEFT alone: {furthest(kept.losses, wanted)}"
+        )
 
 
 def reference_losses(kept: Kept) -> list[float]:

@@ -28,9 +28,7 @@ def heavy_modules(plugin: Plugin, spec: Spec) -> tuple[str, ...]:
 def _loaded(allowed: str) -> frozenset[str]:
     """What is imported when the built-in plugins and this one are loaded."""
     environment = {**os.environ, ALLOWED: allowed}
-    done = subprocess.run(
-        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=False, env=environment
-    )
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, f"loading plugins in a process of its own failed: {done.stderr.strip()[-300:]}"
     return frozenset(name.partition(".")[0] for name in done.stdout.split())
 

@@ -44,7 +44,9 @@ class Suite:
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
         if cls.kit > KIT:
-            raise TypeError(f"{cls.__name__} asks for kit {cls.kit}, and this graftlm has kit {KIT}: install a newer one")
+            raise TypeError(
+                f"{cls.__name__} asks for kit {cls.kit}, and this graftlm has kit {KIT}: install a newer one"
+            )
         inherited = {name for base in cls.__mro__[1:] for name in vars(base).get("known_gaps", ())}
         for name in inherited | set(cls.known_gaps):
             check = getattr(cls, name, None)
@@ -98,7 +100,7 @@ class Suite:
         for plugin, spec in self.found():
             heavy = heavy_modules(plugin, spec)
             assert not heavy, (
-                f"loading {plugin.name} imports {', '.join(heavy)}: import it in the function or the target that needs it"
+                f"loading {plugin.name} imports {', '.join(heavy)}: import it where it is needed, in a function"
             )
 
     def test_what_it_names_is_there(self) -> None:

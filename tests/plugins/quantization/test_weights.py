@@ -25,7 +25,7 @@ def test_each_is_found_by_its_names() -> None:
 
 
 def test_none_leaves_the_weights_and_refuses_a_checkpoint_that_is_quantized(tmp_path: Path) -> None:
-    from graftlm.testing.quantizations import situation
+    from graftlm.testing.situations import situation
 
     suite = of("none", tmp_path)
     model = suite.original(DENSE["mistral"])
