@@ -33,7 +33,6 @@ class AcceleratorSuite(Suite):
     """
 
     kind = "accelerator"
-    needs = ("accelerators",)
     accelerators: ClassVar[tuple[str, ...]]
     models: Sequence[str] = ("tiny-mistral",)
     tolerance: ClassVar[float] = 1e-5
@@ -45,6 +44,10 @@ class AcceleratorSuite(Suite):
     device: ClassVar[str] = "cpu"
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """By accelerator, for the plans that it is in."""
+
+    @classmethod
+    def of(cls, kind: str, name: str) -> type[Suite]:
+        return type(cls.__name__, (cls,), {"accelerators": (name,), "__module__": cls.__module__})
 
     @property
     def names(self) -> tuple[str, ...]:

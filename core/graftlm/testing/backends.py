@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from graftlm.contracts.config import RunConfig
+from graftlm.contracts.errors import Interrupted
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
+from graftlm.contracts.specs import Backend
 from graftlm.planning.resolve import resolve
-from graftlm.running.train import Trained, carry_out
+from graftlm.running.supervise import supervise
+from graftlm.running.train import Trained, carry_out, prepare
 from graftlm_registry.adapters import open_store
 from graftlm_registry.plugins import registry
 
+from .gaps import skip_unless
 from .in_process import start_in_process
 from .numbers import furthest, near
+from .stopping import stopping_after
 from .suite import Suite
 
 
@@ -44,7 +49,7 @@ class BackendSuite(Suite):
     tolerance: ClassVar[float] = 2e-4
     """Largest difference of a step's loss from the reference, in nats a token (fp32)."""
 
-    def train(self, model: str, **settings: Any) -> Kept:
+    def plan(self, model: str, **settings: Any) -> Plan:
         """A short run in fp32 on rows of unequal length."""
         data = self.folder / "rows.jsonl"
         rows = ({"input": f"Say {'very ' * (i % 5)}{i}", "output": f"{i}{'!' * (i % 4)}"} for i in range(30))
@@ -53,7 +58,11 @@ class BackendSuite(Suite):
             "max_steps": 6, "batch_size": 8, "micro_batch": 8, "learning_rate": 3e-3, "dtype": "fp32", "device": "cpu",
             "retention": False, "test_split": 0.0, "seed": 3, **settings,
         }  # fmt: skip
-        plan = resolve(RunConfig(data=str(data), model=model, backend=self.backend, **asked), registry())
+        return resolve(RunConfig(data=str(data), model=model, backend=self.backend, **asked), registry())
+
+    def train(self, model: str, **settings: Any) -> Kept:
+        """That run, carried out, and its files."""
+        plan = self.plan(model, **settings)
         files = self.folder / f"kept-{len(list(self.folder.glob('kept-*')))}"
 
         def keep(plan: Plan, outcome: Outcome, run: Path) -> None:
@@ -149,6 +158,31 @@ class BackendSuite(Suite):
             f"{effective.adapted_layers} layers were adapted, it says, and by name {counted}"
         )
         assert effective.loss, "what computed the loss is not on record"
+
+    def test_a_stopped_run_goes_on_to_the_same_adapter(self) -> None:
+        """A stop is kept to before the next step; nothing is published; and going on gives what was to come, from its
+        last step where the backend says that it resumes, and from the beginning where it does not.
+        """
+        spec = registry().get(Backend, self.backend)
+        skip_unless(spec.environment is None, "it runs in an environment of its own, where nothing can be watched")
+        asked = {"checkpoint_every": 2} if spec.resumes else {}
+        never = self.train(self.models[0], **asked).trained.outcome
+        run = prepare(self.plan(self.models[0], **asked), registry())
+        with stopping_after(3) as seen:
+            try:
+                supervise(run, registry(), lambda event: None, start=start_in_process)
+            except Interrupted:
+                pass
+        assert seen.asked, "it never asks whether to stop (context.stepped or context.checkpoint)"
+        assert seen.told[-1] <= 4, f"it was told to stop after step 3, and went on to step {seen.told[-1]}"
+        assert run.outcome() is None, "it was stopped, and published something"
+        with stopping_after(99) as seen:
+            found = supervise(run, registry(), lambda event: None, start=start_in_process).outcome
+        began = 4 if spec.resumes else 1
+        assert seen.told[:1] == [began], f"stopped after step 3, it went on with step {seen.told[:1]}, not {began}"
+        apart = furthest(found.losses, never.losses)
+        assert found.losses == never.losses, f"gone on with, its losses leave those of the run never stopped by {apart}"
+        assert found.digest == never.digest, "gone on with, it comes to another adapter than the run never stopped"
 
     def agrees(self, kept: Kept, about: str) -> None:
         """With the reference, step for step."""

@@ -26,11 +26,6 @@ class Verdict:
     optional: bool
     seconds: float
 
-    @property
-    def words(self) -> str:
-        """The check as a sentence has it."""
-        return self.check.removeprefix("test_").replace("_", " ")
-
 
 def checks(suite: type[Suite]) -> tuple[str, ...]:
     """The names of a suite's checks, those of all suites first, then as they are written."""
@@ -38,6 +33,11 @@ def checks(suite: type[Suite]) -> tuple[str, ...]:
     for base in reversed(suite.__mro__):
         order.update(dict.fromkeys(name for name in vars(base) if name.startswith("test_")))
     return tuple(name for name in order if callable(getattr(suite, name)))
+
+
+def words_of(check: str) -> str:
+    """The name of a check as a sentence has it: ``test_it_is_a_base_s_own`` is "it is a base's own"."""
+    return check.removeprefix("test_").replace("_s_", "'s_").replace("_", " ")
 
 
 def judge(suite: type[Suite], only: Sequence[str] = ()) -> Iterator[Verdict]:

@@ -55,6 +55,11 @@ class Suite:
             plain = getattr(check, "_plain", check)
             setattr(cls, name, strict(plain, cls.known_gaps[name]) if name in cls.known_gaps else plain)
 
+    @classmethod
+    def of(cls, kind: str, name: str) -> type[Suite]:
+        """The suite for a plugin that has none of its own."""
+        return type(cls.__name__, (cls,), {"kind": kind, kind: name, "__module__": cls.__module__})
+
     def setup_method(self) -> None:
         self._held = ExitStack()
         self.folder = Path(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from typing import Any
 
 from graftlm.contracts.spec import Spec
 from graftlm.planning.requirements import missing
@@ -29,10 +30,16 @@ def check_targets(spec: Spec) -> None:
     skip_unless(getattr(spec, "environment", None) is None, "it works in an environment of its own")
     for field, named in named_targets(spec):
         where = f"the {field} of {spec.kind} '{spec.name}', {named!r},"
-        module, _, attribute = named.partition(":")
         try:
-            found = getattr(import_module(module), attribute, None)
+            found = find_target(named)
+        except AttributeError as error:
+            raise AssertionError(f"{where} is not there: {error}") from error
         except Exception as error:
             raise AssertionError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
-        assert found is not None, f"{where} is not there: the module {module} has no {attribute}"
         assert callable(found), f"{where} cannot be called: it is {found!r}"
+
+
+def find_target(named: str) -> Any:
+    """What ``module:attribute`` names; raises whatever importing it raises."""
+    module, _, attribute = named.partition(":")
+    return getattr(import_module(module), attribute)
