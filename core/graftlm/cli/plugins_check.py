@@ -39,13 +39,14 @@ def check(name: str, only: Sequence[str], as_json: bool) -> None:
     suite = next(told)
     if suite["event"] == "error":
         raise UsageError(str(suite["message"]))
-    verdicts = []
+    verdicts: list[Mapping[str, Any]] = []
     for verdict in told:
         if verdict["event"] == "error":
             raise UsageError(str(verdict["message"]))
-        verdicts.append(verdict)
         if not as_json:
-            click.echo(_line(verdict))
+            before = verdicts[-1]["reason"] if verdicts else ""
+            click.echo(_line(verdict, before))
+        verdicts.append(verdict)
     failed = [verdict for verdict in verdicts if verdict["state"] == "failed"]
     if as_json:
         found = {"kind": kind, "name": spec.name, "from": plugin.distribution, "version": plugin.version}
@@ -66,13 +67,13 @@ def check(name: str, only: Sequence[str], as_json: bool) -> None:
         sys.exit(1)
 
 
-def _line(verdict: Mapping[str, Any]) -> str:
-    """As it goes: a check may take a minute."""
+def _line(verdict: Mapping[str, Any], before: str) -> str:
+    """As it goes, for a check may take a minute. A reason that was the last one's too is not said again."""
     from .tables import table
 
     mark = click.style(f"{verdict['state']:9}", fg=MARKS[verdict["state"]] or None)
     line = f"{mark}  {verdict['words']}  ({verdict['seconds']:.1f} s)"
-    return line if not verdict["reason"] else f"{line}\n{table([(' ' * 9, str(verdict['reason']))])}"
+    return line if verdict["reason"] in ("", before) else f"{line}\n{table([(' ' * 9, str(verdict['reason']))])}"
 
 
 def _without_event(verdict: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from graftlm.planning.resolve import resolve
 from graftlm.running.supervise import supervise
 from graftlm.running.train import Trained, carry_out, prepare
 from graftlm_registry.adapters import open_store
+from graftlm_registry.home import home
 from graftlm_registry.plugins import registry
 
-from .gaps import skip_unless
+from .gaps import optional, skip_unless
 from .in_process import start_in_process
 from .numbers import furthest, near
 from .stopping import stopping_after
@@ -49,8 +50,16 @@ class BackendSuite(Suite):
     tolerance: ClassVar[float] = 2e-4
     """Largest difference of a step's loss from the reference, in nats a token (fp32)."""
 
+    def setup_method(self) -> None:
+        made = home() / "envs"
+        super().setup_method()
+        if made.is_dir():  # the environments of the home that is left for a while
+            home().mkdir()
+            (home() / "envs").symlink_to(made)
+
     def plan(self, model: str, **settings: Any) -> Plan:
         """A short run in fp32 on rows of unequal length."""
+        self.needs_it_to_run()
         data = self.folder / "rows.jsonl"
         rows = ({"input": f"Say {'very ' * (i % 5)}{i}", "output": f"{i}{'!' * (i % 4)}"} for i in range(30))
         data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -118,9 +127,12 @@ class BackendSuite(Suite):
         )
         self.agrees(child, "going on from an adapter")
 
+    @optional
     def test_it_trains_a_base_s_own_weights_in_full_precision(self) -> None:
         """A step that bf16 cannot tell from none is a step all the same."""
         slow = {"method": "full", "learning_rate": 1e-5, "schedule": "constant", "warmup": 0.0, "max_steps": 40}
+        against = self.plan(self.models[0], dtype="bf16", **slow).problems
+        skip_unless(not against, "; ".join(against))
         full = self.train(self.models[0], dtype="bf16", **slow).trained
         kept = (full.record.kind, full.outcome.effective.dtype)
         assert kept == ("overlay", "bf16"), f"an overlay trained in bf16 was asked for, and it is {kept}"

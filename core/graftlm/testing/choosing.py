@@ -25,7 +25,7 @@ def suite_of(spec: Spec) -> tuple[type[Suite], str]:
     if spec.suite:
         return _its_own(spec), ""
     general = next((suite for suite in SUITES if suite.kind == spec.kind), Suite)
-    lacking = [name for name in general.needs if not hasattr(general, name)]
+    lacking = general.lacking()
     if general is not Suite and not lacking:
         return general.of(spec.kind, spec.name), ""
     asked = f"a {general.__name__} with {' and '.join(lacking)}" if lacking else "a suite"
@@ -43,7 +43,6 @@ def _its_own(spec: Spec) -> type[Suite]:
     if found.kind != spec.kind or spec.name not in found().names:
         named = f"{found.kind} {' and '.join(map(repr, found().names))}" if found.kind else "no kind of plugin"
         raise PluginError(f"{who} judges {named}")
-    lacking = [name for name in found.needs if not hasattr(found, name)]
-    if lacking:
+    if lacking := found.lacking():
         raise PluginError(f"{who} does not say {' and '.join(lacking)}")
     return found

@@ -13,7 +13,8 @@ from graftlm.contracts.spec import Spec
 from graftlm_registry.discovery import Plugin
 from graftlm_registry.plugins import registry
 
-from .gaps import Gap, strict
+from .able import unmet
+from .gaps import Gap, skip_unless, strict
 from .manners import check_options, check_reasons, check_requirements, check_summary
 from .registration import heavy_modules
 from .surroundings import variable
@@ -60,6 +61,11 @@ class Suite:
         """The suite for a plugin that has none of its own."""
         return type(cls.__name__, (cls,), {"kind": kind, kind: name, "__module__": cls.__module__})
 
+    @classmethod
+    def lacking(cls) -> list[str]:
+        """What a subclass must give, and this one does not."""
+        return [n for n in cls.needs if getattr(getattr(cls, n, None), "__isabstractmethod__", not hasattr(cls, n))]
+
     def setup_method(self) -> None:
         self._held = ExitStack()
         self.folder = Path(
@@ -78,6 +84,12 @@ class Suite:
     def found(self) -> Iterator[tuple[Plugin, Spec]]:
         for name in self.names:
             yield registry().find(self.kind, name)
+
+    def needs_it_to_run(self) -> None:
+        """Leaves a check where this machine lacks what a plugin requires."""
+        for _, spec in self.found():
+            lacks = unmet(spec)
+            skip_unless(not lacks, "; ".join(lacks))
 
     def test_it_is_there_by_its_own_name(self) -> None:
         """Loaded without a problem, by no other distribution too, and not by an alias."""

@@ -26,7 +26,8 @@ def check_targets(spec: Spec) -> None:
         where = f"the {field} of {spec.kind} '{spec.name}', {named!r},"
         module, colon, attribute = named.partition(":")
         assert module and colon and attribute, f"{where} is not of the form module:attribute"
-    skip_unless(not (lacks := missing(spec.requires)), "; ".join(lacks))
+    lacks = missing(spec.requires)
+    skip_unless(not lacks, "; ".join(lacks))
     skip_unless(getattr(spec, "environment", None) is None, "it works in an environment of its own")
     for field, named in named_targets(spec):
         where = f"the {field} of {spec.kind} '{spec.name}', {named!r},"

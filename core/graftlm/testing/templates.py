@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from graftlm.contracts.conversation import Conversation, Message, RenderOptions, Span, ToolCall
+from graftlm.contracts.conversation import Conversation, Message, RenderOptions, Span
 from graftlm.contracts.specs import PromptTemplate
 from graftlm_registry.plugins import registry
 
 from .gaps import optional, skip_unless
 from .suite import Suite
+from .talks import CORPUS, THOUGHTS, tool_talk
 
 if TYPE_CHECKING:
     from graftlm.encoding.tokenizing import SpanTokenizer
@@ -21,39 +22,6 @@ if TYPE_CHECKING:
 PLAIN = RenderOptions()
 EXAMPLES = 40
 """Conversations that a property is tried on."""
-SYSTEM, FIRST, SECOND = Message("system", "S"), Message("user", "U1"), Message("user", "U2")
-CORPUS = (
-    (FIRST,),
-    (SYSTEM, FIRST),
-    (FIRST, Message("assistant", "A1")),
-    (SYSTEM, FIRST, Message("assistant", "A1"), SECOND, Message("assistant", "A2")),
-    (FIRST, Message("assistant", "A1", train=False), SECOND, Message("assistant", "A2")),
-    (Message("user", "two\n\nlines\r\n"), Message("assistant", "\nan answer that starts with a new line\n\n")),
-)
-THOUGHTS = (
-    (FIRST, Message("assistant", "<think>\nhm\n</think>\n\nA1")),
-    (FIRST, Message("assistant", "<think>\nhm\n</think>\n\nA1"), SECOND, Message("assistant", "A2")),
-)
-CALL_ID = "abcDEF123"
-TOOL = {
-    "type": "function",
-    "function": {"name": "weather", "description": "Of a city", "parameters": {"type": "object", "properties": {}}},
-}
-
-
-def _tool_talk(words: str) -> Conversation:
-    """A question, a call, its answer, and what is said of it, with somebody's ``words`` wherever there are any."""
-    described = {**TOOL, "function": {**TOOL["function"], "description": f"the weather {words}"}}  # type: ignore[dict-item]
-    call = ToolCall("weather", {"city": f"a city {words}"}, CALL_ID)
-    return Conversation(
-        (
-            Message("user", f"a question {words}"),
-            Message("assistant", "", tool_calls=(call,)),
-            Message("tool", f"an observation {words}", name="weather", call_id=CALL_ID),
-            Message("assistant", "so it is"),
-        ),
-        tools=(described,),
-    )
 
 
 @cache
@@ -129,7 +97,7 @@ class TemplateSuite(Suite):
 
         tokenizer = _tokenizer(self.tokenizer)
         talks = [Conversation(messages) for messages in (*CORPUS, *THOUGHTS)]
-        for conversation in [*talks, *([_tool_talk("in Rome")] if self.spec.tools else [])]:
+        for conversation in [*talks, *([tool_talk("in Rome")] if self.spec.tools else [])]:
             for options in self.modes():
                 spans = self.spec.render(conversation, options)
                 control = {tokenizer.control_id(span.text) for span in spans if span.kind == "control"}
@@ -222,7 +190,7 @@ class TemplateSuite(Suite):
     def test_calls_are_trained_and_what_tools_answer_is_not(self) -> None:
         skip_unless(self.spec.tools, "it does not say that it renders tools")
         for options in self.modes():
-            spans = list(self.spec.render(_tool_talk("in Zürich"), options))
+            spans = list(self.spec.render(tool_talk("in Zürich"), options))
             whole = "".join(span.text for span in spans)
             call, answer = self._trained(spans)
             for taught in ("weather", "a city in Zürich"):
@@ -242,7 +210,7 @@ class TemplateSuite(Suite):
         def holds(words: str) -> None:
             for options in self.modes():
                 found, usual = (
-                    len(self._control_ids(self.spec.render(_tool_talk(said), options))) for said in (words, "x")
+                    len(self._control_ids(self.spec.render(tool_talk(said), options))) for said in (words, "x")
                 )
                 assert found == usual, f"a tool's words made {found} control tokens of {usual}: {words!r}"
 

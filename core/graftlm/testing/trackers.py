@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -68,6 +69,7 @@ class TrackerSuite(Suite):
     """Subclass, name the tracker, and read back what it was told, through its library's own reader."""
 
     kind = "tracker"
+    needs = ("read",)
     tracker: ClassVar[str]
     tolerance: ClassVar[float] = 1e-6
     """Largest relative error of a figure: some keep 32 bits."""
@@ -80,6 +82,7 @@ class TrackerSuite(Suite):
         """Its options, such as a place under ``self.folder``."""
         return {}
 
+    @abstractmethod
     def read(self, run: Run) -> Told:
         """What it knows of the run."""
         raise NotImplementedError
@@ -109,6 +112,7 @@ class TrackerSuite(Suite):
 
     def plan(self) -> Plan:
         """A short run of a tiny model that is scored."""
+        self.needs_it_to_run()
         data = self.folder / "rows.jsonl"
         rows = ({"input": f"Say {i}", "output": ["one", "two", "three", "four"][i % 4]} for i in range(40))
         data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

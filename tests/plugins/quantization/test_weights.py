@@ -9,7 +9,7 @@ from quantized_bases import DENSE, MOE, of
 from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.services import LoadContext
 from graftlm.contracts.specs import Quantization
-from graftlm.testing.quantizations import linear_weights, relative_error, stored_bytes
+from graftlm.testing.quantized_weights import linear_weights, relative_error, stored_bytes
 from graftlm_registry.plugins import registry
 
 NAMES = ("nf4", "fp4", "int8", "torchao-int8")
