@@ -94,7 +94,7 @@ class SteppingSuite(Suite):
         import torch
 
         generator = torch.Generator().manual_seed(7)
-        inputs, wanted = torch.randn((64, 8), generator=generator), 0.1 * torch.randn((8, 16), generator=generator)
+        inputs, wanted = torch.randn((64, 8), generator=generator), 0.05 * torch.randn((8, 16), generator=generator)
         parameter = torch.nn.Parameter(torch.zeros(8, 16, dtype=getattr(torch, DTYPES[dtype])))
         made = self.made([parameter])
         losses = []
