@@ -58,6 +58,7 @@ class Spec:
     ``summary`` is one line. ``requires`` and ``options`` are looked at when it is selected.
 
     ``unavailable`` says why it cannot be chosen, whatever is installed: it is known so that who asks for it is told.
+    ``suite`` is the target of the class that judges it (see ``graftlm.testing``), for ``graftlm plugins check``.
     """
 
     kind: ClassVar[str] = ""
@@ -68,6 +69,7 @@ class Spec:
     requires: tuple[Requirement, ...] = ()
     options: tuple[Option, ...] = ()
     unavailable: str = ""
+    suite: str = ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
