@@ -67,13 +67,18 @@ FAULTS = (
         SAME,
         ("trained twice",),
     ),
-    Fault("it changes the base", {OPTIMIZER: f"{FROZEN}.data += 1e-3\n        {OPTIMIZER}"}, LEARNS, ("base",)),
-    Fault("it does not learn", {STEP: ""}, LEARNS, ("it does not learn",)),
+    Fault(
+        "it changes the base",
+        {OPTIMIZER: f"{FROZEN}.data += 1e-3\n        {OPTIMIZER}"},
+        LEARNS,
+        ("training changed the base", "embed_tokens"),
+    ),
+    Fault("it does not learn", {STEP: ""}, LEARNS, ("the adapter changes nothing",)),
     Fault(
         "it turns checkpointing off",
         {LOAD: f"{LOAD}\n        model.gradient_checkpointing_disable()"},
         CHECKPOINTS,
-        ("heckpointing",),
+        ("the plan says gradient checkpointing True", "the backend changed it to False"),
     ),
     Fault(
         "it goes on without its optimizer's state",
@@ -81,7 +86,12 @@ FAULTS = (
         STOPS,
         ("gone on with", "leave those of the run never stopped"),
     ),
-    Fault("it does not say that it goes on", {"resumes=True,": "resumes=False,"}, STOPS, ("",)),
+    Fault(
+        "it says that it goes on, and begins again",
+        {"for step in context.steps():": "for step in map(context.steps().__getitem__, range(len(context.steps()))):"},
+        STOPS,
+        ("the backend reported step 1 after step 3",),
+    ),
 )
 
 

@@ -19,7 +19,8 @@ if "pytest" in sys.modules:  # its failures show the values as well
     pytest.register_assert_rewrite(
         *(f"graftlm.testing.{name}" for name in (
             "suite", "manners", "targets", "formats", "templates", "families", "family_checks", "quantizations",
-            "backends", "accelerators", "trackers", "optimizers", "evaluators", "commands", "methods", "kept_weights",
+            "backends", "accelerators", "trackers", "optimizers", "evaluators", "commands", "methods",
+            "kept_weights", "several_adapters",
             "sources",
         ))
     )  # fmt: skip
