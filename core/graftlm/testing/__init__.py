@@ -19,7 +19,8 @@ if "pytest" in sys.modules:  # its failures show the values as well
     pytest.register_assert_rewrite(
         *(f"graftlm.testing.{name}" for name in (
             "suite", "manners", "targets", "formats", "templates", "families", "family_checks", "quantizations",
-            "backends", "accelerators", "trackers", "optimizers", "evaluators", "commands", "methods", "kept_weights",
+            "backends", "accelerators", "trackers", "optimizers", "evaluators", "commands", "methods",
+            "kept_weights", "several_adapters",
             "sources",
         ))
     )  # fmt: skip
@@ -38,6 +39,7 @@ from .quantizations import QuantizationSuite
 from .sources import SourceSuite, lay_tiny_model
 from .suite import KIT, Suite
 from .templates import TemplateSuite
+from .tiny_models import tokenizer_of
 from .trackers import Told, TrackerSuite
 
 __all__ = [
@@ -59,4 +61,5 @@ __all__ = [
     "Told",
     "TrackerSuite",
     "lay_tiny_model",
+    "tokenizer_of",
 ]

@@ -140,6 +140,7 @@ class EvaluatorSuite(ScoringSuite):
 
         ask()
 
+    @optional
     def test_a_row_that_does_not_fit_is_no_right_one(self) -> None:
         """Its loss is told as 0 of 0 tokens, which is no loss of 0."""
         for example in self.given:
@@ -193,6 +194,7 @@ class EvaluatorSuite(ScoringSuite):
                         f"({score.low:.6g} to {score.high:.6g})"
                     )
 
+    @optional
     def test_what_speaks_against_its_options_is_told_in_sentences(self) -> None:
         """And nothing speaks against those of the suite."""
         check = self.spec.check
@@ -211,6 +213,7 @@ class EvaluatorSuite(ScoringSuite):
         against = check(self.whole_options())
         assert not against, f"{self.who} has something against the options of its own suite: {'; '.join(against)}"
 
+    @optional
     def test_its_fingerprint_is_a_text_that_stays(self) -> None:
         fingerprint = self.spec.fingerprint
         skip_unless(fingerprint, "its options stand for nothing beside their text")

@@ -9,8 +9,8 @@ from graftlm.contracts.errors import RunError
 from graftlm.contracts.model import FamilyFacts
 
 from .gaps import optional, skip_unless
-from .kept_weights import KeptWeights
 from .manners import is_sentence
+from .several_adapters import SeveralAdapters
 from .short_runs import plan, trained
 from .situations import facts
 from .tuned_models import CHANGED, KNOWN
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class MethodSuite(KeptWeights):
+class MethodSuite(SeveralAdapters):
     """Subclass and name the ``method``. ``learning_rate`` is one with which tiny models learn quickly."""
 
     # What it says
@@ -31,9 +31,10 @@ class MethodSuite(KeptWeights):
         assert not strange, f"{self.who} has the setting {', '.join(strange)}, which there is not: make it an option"
         unknown = sorted(set(spec.suggestions) - set(SETTINGS))
         assert not unknown, f"{self.who} suggests {', '.join(unknown)}, which is no setting of a run"
-        doubled = sorted({option.name for option in spec.options} & set(SETTINGS))
-        assert not doubled, f"{self.who} has the option {', '.join(doubled)}, which is a setting of every run"
+        doubled = sorted({option.name for option in spec.options} & set(spec.settings))
+        assert not doubled, f"{self.who} has the option {', '.join(doubled)}, which is a setting of it, too"
 
+    @optional
     def test_what_speaks_against_a_plan_is_told_in_sentences(self) -> None:
         """And nothing speaks against its own defaults; a model that little is known of is no error."""
         check = self.spec.check

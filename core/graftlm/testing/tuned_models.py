@@ -132,4 +132,9 @@ class TuningSuite(Suite):
         self.train(tuned, autocast=dtype != "float32")
         folder = self.folder / name
         self.tuner.save(tuned, folder)
-        return folder, self.logits(tuned)
+        try:
+            return folder, self.logits(tuned)
+        except Exception as error:
+            raise AssertionError(
+                f"{self.who} leaves a model in {dtype} that cannot answer after 'save': {error}"
+            ) from error
