@@ -94,6 +94,10 @@ class Forked:
             os.environ.clear()
             os.environ.update(env)
             sys.argv = list(arguments)
+            import torch
+
+            # a fork's thread pool is made anew at the first call; two threads at once, as weights are loaded, find none
+            torch.set_num_threads(1)
             from graftlm.worker.__main__ import main
 
             os._exit(main())

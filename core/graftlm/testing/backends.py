@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from graftlm.contracts.config import RunConfig
-from graftlm.contracts.errors import Interrupted
+from graftlm.contracts.errors import GraftlmError, Interrupted
 from graftlm.contracts.outcome import Outcome
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.specs import Backend
@@ -195,6 +195,19 @@ class BackendSuite(Suite):
         apart = furthest(found.losses, never.losses)
         assert found.losses == never.losses, f"gone on with, its losses leave those of the run never stopped by {apart}"
         assert found.digest == never.digest, "gone on with, it comes to another adapter than the run never stopped"
+
+    def test_a_loss_that_is_no_number_stops_it_with_a_sentence(self) -> None:
+        """Nothing is published, and the sentence says at which step it was."""
+        plan = self.plan(self.models[0], learning_rate=1.0, alpha=1e30, warmup=0.0, schedule="constant")
+        run = prepare(plan, registry())
+        said = ""
+        try:
+            supervise(run, registry(), lambda event: None, start=start_in_process)
+        except GraftlmError as error:
+            said = str(error)
+        assert said, "its loss is no number, and it went on to its end"
+        assert "step" in said, f"its loss is no number, and it ends with {said!r}"
+        assert run.outcome() is None, "its loss is no number, and it published something"
 
     def agrees(self, kept: Kept, about: str) -> None:
         """With the reference, step for step."""

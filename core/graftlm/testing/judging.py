@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ def checks(suite: type[Suite]) -> tuple[str, ...]:
 
 def words_of(check: str) -> str:
     """The name of a check as a sentence has it: ``test_it_is_a_base_s_own`` is "it is a base's own"."""
-    return check.removeprefix("test_").replace("_s_", "'s_").replace("_", " ")
+    return re.sub(r"_s(?=_|$)", "'s", check.removeprefix("test_")).replace("_", " ")
 
 
 def judge(suite: type[Suite], only: Sequence[str] = ()) -> Iterator[Verdict]:
