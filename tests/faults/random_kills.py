@@ -183,6 +183,7 @@ class Campaign:
     def judge(self, run: Any, wanted: Any) -> None:
         from graftlm_registry.adapters import open_store
         from graftlm_registry.adapters.collecting import collect
+        from graftlm_registry.runs.folder import sweep
 
         found = run.outcome()
         if found is None:
@@ -200,6 +201,7 @@ class Campaign:
             self.counts.told.append(f"left in the store's staging: {left}")
         if warned := [line for line in warnings_of(run) if "is taken" in line]:
             self.counts.told.append(f"{run.name}: {warned}")
+        sweep()  # as the next run does: a supervisor may be killed right before it removes what it needs no more
         if left := [path.name for path in run.folder.iterdir() if path.name in ("checkpoints", "staged", "encoded")]:
             self.counts.told.append(f"left in the run's folder: {left}")
 
