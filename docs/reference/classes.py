@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -36,17 +37,52 @@ def fields(kind: type, *, of_class: bool = False) -> list[Field]:
     return found
 
 
-def fields_table(kind: type) -> str:
-    """Empty where there are none."""
+def described(kind: type) -> str:
+    """What it is, then its fields with their meaning: the clauses of its docstring, each at the field that it names."""
+    said, of_fields = clauses(kind)
     found = fields(kind)
+    if not found:
+        return f"{prose(kind.__doc__)}\n"
     protocol = getattr(kind, "_is_protocol", False)
-    header = ["field", "type", *([] if protocol else ["default"])]
-    told = any(field.meaning for field in found)
+    header = ["field", "type", *([] if protocol else ["default"]), "meaning"]
     rows = [
-        [f"`{f.name}`", f"`{f.type}`", *([] if protocol else [f.default]), *([f.meaning] if told else [])]
+        [f"`{f.name}`", f"`{f.type}`", *([] if protocol else [f.default]), f.meaning or of_fields.get(f.name, "")]
         for f in found
     ]
-    return "\n" + table([*header, *([""] if told else [])], rows) if found else ""
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    return f"{said}\n\n{table(header, rows)}"
+
+
+CLAUSE = re.compile(r"(?<=\.)\s+(?=[`A-Z])|;\s+(?=`)")
+"""Where one begins: a sentence, or what follows a semicolon and names a field."""
+
+
+def clauses(kind: type) -> tuple[str, Mapping[str, str]]:
+    """What a docstring says of the class, and of each field: a clause is of the first field that it names, or of the
+    one before it in the paragraph; a field that has none of its own has those that it is named in.
+    """
+    names = [field.name for field in fields(kind)]
+    said: list[str] = []
+    own: dict[str, list[str]] = {}
+    shared: dict[str, list[str]] = {}
+    for paragraph in prose(kind.__doc__).split("\n\n"):
+        current, rest = "", []
+        for clause in CLAUSE.split(paragraph):
+            named = [name for name in re.findall(r"`(\w+)", clause) if name in names]
+            current = named[0] if named else current
+            (own.setdefault(current, []) if current else rest).append(clause)
+            for name in named[1:]:
+                shared.setdefault(name, []).append(clause)
+        said += [" ".join(rest)] if rest else []
+    return "\n\n".join(said), {name: _meaning(name, own.get(name) or shared.get(name, [])) for name in names}
+
+
+def _meaning(name: str, found: Sequence[str]) -> str:
+    """Without the field's own name before a colon."""
+    text = " ".join(clause if clause.endswith(".") else f"{clause}." for clause in found)
+    text = text.removeprefix(f"`{name}`: ")
+    return text[:1].upper() + text[1:]
 
 
 def methods(kind: type) -> str:

@@ -12,7 +12,7 @@ from graftlm import api, hookspecs
 from graftlm.contracts.spec import Spec
 from graftlm.contracts.stages import STAGES
 from graftlm_registry.discovery import GROUP, HOOKS, KIND_OF_HOOK
-from reference.classes import fields_table, methods, signature, told_of
+from reference.classes import described, methods, signature, told_of
 from reference.markdown import MADE, anchor, prose, python, table
 
 BEGIN = f"""\
@@ -28,7 +28,7 @@ def hooks_page() -> str:
         MADE.format(source="core/graftlm/hookspecs.py and core/graftlm/contracts"),
         f"# Hooks\n\n{prose(hookspecs.__doc__)}\n\n{BEGIN}\n",
         _overview(),
-        f"\n## Spec\n\n{prose(Spec.__doc__)}\n{fields_table(Spec)}\nEvery spec below has these too.\n",
+        f"\n## Spec\n\n{described(Spec)}\nEvery spec below has these too.\n",
     ]
     for heading, hooks in _groups().items():
         parts.append(f"\n## {heading}\n")
@@ -81,12 +81,12 @@ def _hook(hook: str) -> str:
 
 
 def _spec(kind: type[Spec]) -> str:
-    return f"\n#### {kind.__name__}\n\n{prose(kind.__doc__)}\n{fields_table(kind)}{methods(kind)}{_see(kind)}"
+    return f"\n#### {kind.__name__}\n\n{described(kind)}{methods(kind)}{_see(kind)}"
 
 
 def _see(kind: type[Spec]) -> str:
     """What of the API it speaks of."""
-    text = told_of(kind) + fields_table(kind)
+    text = told_of(kind) + described(kind)
     others = [other for other in api.__all__ if re.search(rf"\b{other}\b", text) and other[0].isupper()]
     links = [
         f"[{other}](plugins/api.md#{anchor(other)})"

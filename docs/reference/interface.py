@@ -8,7 +8,7 @@ from typing import Any
 
 from graftlm import api
 from graftlm.contracts.spec import Spec
-from reference.classes import fields_table, methods, signature
+from reference.classes import described, methods, signature
 from reference.markdown import MADE, prose, python
 
 HEADINGS = {
@@ -74,7 +74,7 @@ def _place(name: str) -> int:
 
 def _entry(name: str, thing: Any) -> str:
     if isinstance(thing, type):
-        return f"\n### {name}\n\n{prose(thing.__doc__)}\n{fields_table(thing)}{methods(thing)}"
+        return f"\n### {name}\n\n{described(thing)}{methods(thing)}"
     if inspect.isfunction(thing):
         return f"\n### {name}\n\n{python(signature(thing))}\n{prose(thing.__doc__)}\n"
     return f"\n### {name}\n\n{_alias(name, thing)}\n"

@@ -56,8 +56,10 @@ def test_every_hook_is_there_with_its_signature_and_its_example() -> None:
 def test_every_field_of_a_spec_is_told_of(reference: Any, spec: type[Spec]) -> None:
     classes = importlib.import_module("reference.classes")
     told = classes.told_of(spec)
+    _, meanings = classes.clauses(spec)
     for field in classes.fields(spec):
         assert f"``{field.name}" in told, f"{spec.__name__}.{field.name}"
+        assert meanings[field.name], f"{spec.__name__}.{field.name}"
 
 
 def test_everything_that_a_plugin_s_author_imports_is_there(reference: Any) -> None:

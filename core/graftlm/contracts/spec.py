@@ -14,9 +14,10 @@ OptionValue = int | float | str | bool | tuple[str, ...] | tuple[int, ...] | Map
 class Option:
     """A setting of a plugin, given as ``--set KIND.NAME=VALUE`` or in YAML.
 
-    ``minimum`` and ``maximum`` are inclusive. A ``list`` (of texts) and ``ints`` are written with commas, a ``mapping``
-    from text to a number or a text as JSON or as ``a=1,b=2``. A ``path`` is made absolute: a run may be gone on with
-    elsewhere.
+    ``minimum`` and ``maximum`` are inclusive.
+
+    A ``list`` (of texts) and ``ints`` are written with commas, a ``mapping`` from text to a number or a text as JSON or
+    as ``a=1,b=2``. A ``path`` is made absolute: a run may be gone on with elsewhere.
     """
 
     name: str

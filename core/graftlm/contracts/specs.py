@@ -34,9 +34,9 @@ class DataFormat(Spec):
     """How records of one shape become conversations.
 
     ``recognises(record)`` looks at field names and types only. ``parse(record)`` raises ``DataError`` with the reason,
-    without the place, which the reader adds. ``fields`` are those that it reads. ``write(conversation)`` is its
-    inverse, for ``graftlm data convert``; it raises ``DataError`` where the format cannot say it. ``documents``: its
-    records are texts without turns.
+    without the place, which the reader adds. ``fields`` are the names that it reads. ``write(conversation)`` is the
+    inverse of ``parse``, for ``graftlm data convert``; it raises ``DataError`` where the format cannot say it.
+    ``documents``: its records are texts without turns.
 
     Records that hold images, or compare or judge answers, are refused before any format is asked.
     """
@@ -125,7 +125,7 @@ class Accelerator(Spec):
 
     ``claims`` are what it replaces ("attention", "loss", "linear"): two accelerators with one claim exclude each other.
     ``patches`` maps a stage to a target: a context manager factory that takes a ``PatchContext`` and restores what it
-    changed; ``process_wide`` says that it cannot. ``attention`` is the implementation to ask transformers for.
+    changed; ``process_wide``: it changes what it cannot restore. ``attention`` is what to ask transformers for.
     ``packs``: the samples of a micro-batch lie in one row, without padding. ``loss`` is the target of a factory that
     takes a ``PatchContext``, after the last patch, and gives the ``LossFunction`` to take in place of the plain one;
     ``smooths``: it knows ``plan.training.label_smoothing``. ``logits`` are, by device, the most bytes of logits in fp32
