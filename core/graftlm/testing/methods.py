@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class MethodSuite(SeveralAdapters):
-    """Subclass and name the ``method``. ``learning_rate`` is one with which tiny models learn quickly."""
+    """Subclass, name the ``method``, and give a ``learning_rate`` with which tiny models learn quickly."""
 
     # What it says
 
