@@ -8,7 +8,7 @@ from common_faults import common_faults
 
 SPEC = "        settings=(),  # no rank"
 FLOAT = "dtypes[name], parameter.data = parameter.dtype, parameter.data.float()"
-SAVED = "save_file({name: named[name].detach().cpu().contiguous() for name in model.acme_dtypes}, folder / FILE)"
+SAVED = "save_file({name: named[name].detach().cpu().contiguous() for name in model.own_dtypes}, folder / FILE)"
 FROZEN = "parameter.requires_grad = id(parameter) in chosen"
 APPLIED = "        put(model, folder)\n        return model.requires_grad_(False).eval()\n"
 FITS = 'f"{folder / FILE} does not fit this base, which has no {name} of {tuple(tensor.shape)}"'
@@ -126,7 +126,7 @@ FAULTS = (
     ),
     Fault(
         "half of it is kept",
-        {SAVED: SAVED.replace("for name in model.acme_dtypes", "for name in list(model.acme_dtypes)[::2]")},
+        {SAVED: SAVED.replace("for name in model.own_dtypes", "for name in list(model.own_dtypes)[::2]")},
         "test_what_is_kept_is_what_was_trained",
         ("keeps something else than it trained", "on tiny-mistral in float32"),
     ),

@@ -39,6 +39,7 @@ from .quantizations import QuantizationSuite
 from .sources import SourceSuite, lay_tiny_model
 from .suite import KIT, Suite
 from .templates import TemplateSuite
+from .tiny_models import tokenizer_of
 from .trackers import Told, TrackerSuite
 
 __all__ = [
@@ -60,4 +61,5 @@ __all__ = [
     "Told",
     "TrackerSuite",
     "lay_tiny_model",
+    "tokenizer_of",
 ]

@@ -18,7 +18,7 @@ from graftlm.api import Command, DataError, UsageError, hookimpl
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--field", default="", metavar="NAME", help="Only the texts of this field.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def acme(file: Path, field: str, as_json: bool) -> None:
+def main(file: Path, field: str, as_json: bool) -> None:
     """Say how long the texts of FILE are, a JSONL file of rows."""
     lengths = sorted(map(len, texts(file, field)))
     if not lengths:
@@ -54,6 +54,6 @@ def graftlm_commands() -> Iterable[Command]:
     yield Command(
         name="acme",
         summary="Say how long the texts of FILE are",
-        target="graftlm_acme:acme",
+        target="graftlm_acme:main",
         suite="graftlm_acme.conformance:AcmeSuite",
     )

@@ -35,7 +35,7 @@ class Tuner:
                 dtypes[name], parameter.data = parameter.dtype, parameter.data.float()
         if not dtypes:
             raise RunError("method acme trains norms and biases, and this model has none: say --method lora")
-        model.acme_dtypes = dtypes
+        model.own_dtypes = dtypes
         if parent is not None:
             put(model, parent)
         return model
@@ -54,10 +54,10 @@ class Tuner:
         from safetensors.torch import save_file
 
         named = dict(model.named_parameters())
-        for name, dtype in model.acme_dtypes.items():
+        for name, dtype in model.own_dtypes.items():
             named[name].data = named[name].data.to(dtype)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: named[name].detach().cpu().contiguous() for name in model.acme_dtypes}, folder / FILE)
+        save_file({name: named[name].detach().cpu().contiguous() for name in model.own_dtypes}, folder / FILE)
 
     def apply(self, model: Any, folder: Path) -> Any:
         """The base with what was kept, ready to answer."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def acme(
+def make(
     groups: Any, *, learning_rate: float, weight_decay: float, options: Mapping[str, Any]
 ) -> torch.optim.Optimizer:
     """NAdam (Dozat 2016). ``groups`` are parameter groups as torch has them, each with an ``lr`` of its own, which
@@ -36,7 +36,7 @@ def graftlm_optimizers() -> Iterable[Optimizer]:
     yield Optimizer(
         name="acme",
         summary="AdamW that looks one step ahead, as Nesterov's momentum does",
-        target="graftlm_acme:acme",
+        target="graftlm_acme:make",
         state_bytes=8.0,  # two numbers in fp32 for each trained parameter: a plan reckons its memory with it
         options=(
             Option(

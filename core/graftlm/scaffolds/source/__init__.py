@@ -10,7 +10,7 @@ from pathlib import Path
 
 from graftlm.api import ModelDescription, ModelError, ModelRequest, ModelSource, hookimpl, read_config
 
-PREFIX, SHELF = "acme:", "ACME_MODELS"
+PREFIX, SHELF = "acme:", "TEAM_MODELS"
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 SMALL = ("config.json", "generation_config.json", "tokenizer*", "*.jinja", "special_tokens_map.json")
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")

@@ -16,8 +16,8 @@ class AcmeSuite(SourceSuite):
         """A shelf with a small model, for each check a new one."""
         super().setup_method()
         lay_tiny_model(self.folder / "shelf" / "small")
-        os.environ["ACME_MODELS"] = str(self.folder / "shelf")
+        os.environ["TEAM_MODELS"] = str(self.folder / "shelf")
 
     def teardown_method(self) -> None:
-        del os.environ["ACME_MODELS"]
+        del os.environ["TEAM_MODELS"]
         super().teardown_method()
