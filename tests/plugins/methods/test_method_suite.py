@@ -34,3 +34,9 @@ def test_it_is_what_graftlm_asks_of_a_method(name: str) -> None:
 def test_what_cannot_be_chosen_says_why(name: str) -> None:
     verdicts = list(judge(suite_of(SPECS[name], built_in=True)[0]))
     assert [f"{verdict.check}: {verdict.reason}" for verdict in verdicts if verdict.state == "failed"] == []
+
+
+def test_adapters_of_single_tokens_take_turns_on_a_tied_head() -> None:
+    suite = suite_of(SPECS["trainable_tokens"], built_in=True)[0]
+    (verdict,) = judge(suite, only=("test_adapters_live_beside_each_other",))
+    assert (verdict.state, verdict.reason) == ("passed", "")
