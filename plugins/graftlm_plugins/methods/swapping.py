@@ -23,8 +23,11 @@ class Swapping:
         return f"it changes the base's own biases (bias: {bias})" if bias not in ("none", False) else ""
 
     def kind(self, folder: Path) -> str:
-        """PEFT puts only adapters of one type beside each other."""
-        return str(read_config(folder).peft_type.value)
+        """PEFT puts only adapters of one type beside each other. Those of single tokens take turns: for a second one,
+        it wraps a head that is tied to the embeddings once more, and does not find it then.
+        """
+        kind = str(read_config(folder).peft_type.value)
+        return f"{kind} {folder}" if kind == "TRAINABLE_TOKENS" else kind
 
     def beside(self, model: Any, folder: Path, name: str) -> Any:
         """Raises ``RunError`` where the files do not fit; the model is then as it was."""
