@@ -14,7 +14,7 @@ from markdown_blocks import commands
 
 from graftlm.cli import cli
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def calls(page: Path) -> Iterator[list[str]]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, Said
 from markdown_blocks import Command, blocks, commands, file_of
+from shown_output import ANY, missing
 
 from graftlm.judging import scoring
 from graftlm.running import answer
@@ -19,42 +23,6 @@ from graftlm.running.train import carry_out
 from graftlm.testing.in_process import start_in_process
 
 PAGE = ROOT / "docs" / "tutorial.md"
-ANY = "…"
-MASKS = (
-    (r"/\S+/runs/\d{8}-\d{6}-[0-9a-f]{6}", "RUN"),
-    (r"\b[0-9a-f]{12,}\b", "DIGEST"),
-    (r"[-+−]?\d[\d,.:]*", "#"),
-    (r" (?:worse|better)\b", ""),
-    (r"\b(?:KiB|MiB|GiB|ms|s)\b", "UNIT"),
-    (r"^lost: .*", "lost:"),  # what was lost most differs from machine to machine
-    (r"[ ─]+", " "),
-)
-
-
-def masked(line: str) -> str:
-    for pattern, word in MASKS:
-        line = re.sub(pattern, word, line)
-    return line.strip()
-
-
-def missing(shown: Sequence[str], out: str) -> str:
-    """The first line that is shown and was not said: in order, and one after the other but where '…' stands."""
-    said = iter([line for line in map(masked, out.splitlines()) if line])
-    skipping = False
-    for line in (line for line in shown if line.strip()):
-        if line.strip() == ANY:
-            skipping = True
-            continue
-        wanted = re.escape(masked(line)).replace(ANY, ".*")
-        for found in said:
-            if re.fullmatch(wanted, found):
-                break
-            if not skipping:
-                return f"{line!r} is shown, and said was {found!r}"
-        else:
-            return f"{line!r} was not said"
-        skipping = False
-    return ""
 
 
 @pytest.fixture
@@ -81,9 +49,9 @@ def carried_out(
         )
         first, *words = shlex.split(line)
         if first == "python":
-            done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-            return done.stdout
+            with redirect_stdout(StringIO()) as said_here:
+                runpy.run_path(words[0], run_name="__main__")
+            return said_here.getvalue()
         assert first == "graftlm", command.line
         said = run(*words)
         assert said.code == 0, f"{command.line}: {said.err}"
