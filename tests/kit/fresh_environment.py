@@ -1,5 +1,4 @@
-"""Every kind of plugin from nothing, as a stranger makes it: in a fresh environment, with the time that each takes, by the clock and of
-processors.
+"""Every kind of plugin from nothing, as a stranger makes it: in a fresh environment, with the time that each takes.
 
     python tests/kit/fresh_environment.py [--kind KIND …] [--keep FOLDER]
 

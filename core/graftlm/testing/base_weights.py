@@ -27,7 +27,7 @@ def frozen_weights() -> Iterator[dict[str, torch.Tensor]]:
                     found[path.removeprefix("base_model.model.").replace(".base_layer", "")] = weight.detach().clone()
         return plain(model, *rest)
 
-    proof.proof_logits = watched
+    proof.proof_logits = watched  # type: ignore[assignment]
     try:
         yield found
     finally:
