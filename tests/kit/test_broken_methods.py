@@ -25,6 +25,13 @@ UPHILL = """
             if parameter.requires_grad:
                 parameter.register_hook(lambda gradient: -gradient)
 """
+COUNTS = """
+        def counts(module, given):
+            module.seen = getattr(module, "seen", 0) + 1
+            return (given[0] * (1 + 0.01 * module.seen), *given[1:])
+
+        model.model.layers[1].mlp.register_forward_pre_hook(counts)
+"""
 COPIED = "            named[name].copy_(tensor)"
 WHERE_IT_FITS = """            if name in named and named[name].shape == tensor.shape:
                 named[name].copy_(tensor)"""
@@ -92,6 +99,12 @@ FAULTS = (
         {FLOAT: "dtypes[name] = parameter.dtype"},
         "test_small_steps_are_not_lost_on_a_base_in_16_bits",
         ("in 16 bits on a base in bf16", "train it in fp32"),
+    ),
+    Fault(
+        "layers that are run twice",
+        returning(COUNTS),
+        "test_gradient_checkpointing_changes_no_loss",
+        ("has other losses with gradient checkpointing than without",),
     ),
     Fault(
         "a start by chance",

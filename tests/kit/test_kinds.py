@@ -1,4 +1,4 @@
-"""Every kind of plugin has a suite, and an example to begin with."""
+"""Every kind of plugin has a suite."""
 
 from __future__ import annotations
 

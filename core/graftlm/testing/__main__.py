@@ -25,12 +25,12 @@ def main(arguments: list[str]) -> int:
 
     kind, name, *words = arguments
     try:
-        spec = registry().find(kind, name)[1]
+        plugin, spec = registry().find(kind, name)
         from .choosing import suite_of
         from .judging import checks, judge, words_of
         from .suite import KIT
 
-        suite, unasked = suite_of(spec)
+        suite, unasked = suite_of(spec, built_in=plugin.built_in)
         known = checks(suite)
         say(event="suite", suite=f"{suite.__module__}:{suite.__qualname__}", kit=KIT, checks=known, unasked=unasked)
         for verdict in judge(suite, _meant(words, known)):

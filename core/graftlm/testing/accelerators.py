@@ -50,8 +50,8 @@ class AcceleratorSuite(Suite):
     """By accelerator, for the plans that it is in."""
 
     @classmethod
-    def of(cls, kind: str, name: str) -> type[Suite]:
-        return type(cls.__name__, (cls,), {"accelerators": (name,), "__module__": cls.__module__})
+    def of(cls, kind: str, name: str, **fixtures: Any) -> type[Suite]:
+        return type(cls.__name__, (cls,), {"accelerators": (name,), **fixtures, "__module__": cls.__module__})
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from graftlm.contracts.spec import Spec
 
 from .accelerators import AcceleratorSuite
 from .backends import BackendSuite
+from .built_in import fixtures
 from .commands import CommandSuite
 from .evaluators import EvaluatorSuite
 from .families import FamilySuite
@@ -26,14 +27,18 @@ SUITES: tuple[type[Suite], ...] = (
 )  # fmt: skip
 
 
-def suite_of(spec: Spec) -> tuple[type[Suite], str]:
-    """The class, and what stays unasked for want of a suite of its own (or nothing)."""
+def suite_of(spec: Spec, *, built_in: bool = False) -> tuple[type[Suite], str]:
+    """The class, and what stays unasked for want of a suite of its own (or nothing). ``built_in``: the plugin comes
+    with graftlm, which knows what it needs.
+    """
     if spec.suite:
         return _its_own(spec), ""
     general = next((suite for suite in SUITES if suite.kind == spec.kind), Suite)
-    lacking = general.lacking()
+    known = fixtures(spec.kind, spec.name) if built_in else {}
+    made = general.of(spec.kind, spec.name, **known)
+    lacking = made.lacking()
     if general is not Suite and not lacking:
-        return general.of(spec.kind, spec.name), ""
+        return made, ""
     asked = f"a {general.__name__} with {' and '.join(lacking)}" if lacking else "a suite"
     return Suite.of(spec.kind, spec.name), f"{asked}, named by the spec's 'suite', would ask more of it"
 

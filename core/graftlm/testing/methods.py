@@ -10,6 +10,7 @@ from graftlm.contracts.model import FamilyFacts
 
 from .gaps import optional, skip_unless
 from .manners import is_sentence
+from .numbers import furthest, near
 from .several_adapters import SeveralAdapters
 from .short_runs import plan, trained
 from .situations import facts
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class MethodSuite(SeveralAdapters):
-    """Subclass and name the ``method``. ``learning_rate`` is one with which tiny models learn quickly."""
+    """Subclass, name the ``method``, and give a ``learning_rate`` with which tiny models learn quickly."""
 
     # What it says
 
@@ -128,6 +129,20 @@ class MethodSuite(SeveralAdapters):
     def _half(self) -> Any:
         self.needs_it_to_run()
         return self.base(dtype="bfloat16")
+
+    def test_gradient_checkpointing_changes_no_loss(self) -> None:
+        """Layers are run again for their gradients where memory is short: what is attached must not mind."""
+        plain, tuned = self.train(self.attached()), self.attached()
+        try:
+            tuned.gradient_checkpointing_enable({"use_reentrant": False})
+            again = self.train(tuned)
+        except Exception as error:
+            raise AssertionError(
+                f"{self.who} cannot be trained with gradient checkpointing: {type(error).__name__}: {error}"
+            ) from error
+        assert near(again, plain, abs=1e-4), (
+            f"{self.who} has other losses with gradient checkpointing than without: {furthest(again, plain)}"
+        )
 
     def test_the_same_seed_gives_the_same_start(self) -> None:
         import torch

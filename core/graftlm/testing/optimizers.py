@@ -20,7 +20,7 @@ from .stepping import KINDS, SMALL, SteppingSuite
 
 
 class OptimizerSuite(SteppingSuite):
-    """Subclass and name the ``optimizer``. ``learning_rate`` is one with which small models learn quickly."""
+    """Subclass, name the ``optimizer``, and give a ``learning_rate`` with which small models learn quickly."""
 
     def test_it_is_torch_s_and_keeps_the_groups(self) -> None:
         """Each group with the parameters, the rate and whatever else it came with."""

@@ -79,8 +79,6 @@ class ScoringSuite(Suite):
         except RunError as error:
             raise AssertionError(f"{said}: {error}") from error
         except Exception as error:
-            if type(error).__name__ == "SkipTest":
-                raise
             raise AssertionError(f"{said}, raises {type(error).__name__}: {error}") from error
 
 

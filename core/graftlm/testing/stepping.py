@@ -29,7 +29,8 @@ class SteppingSuite(Suite):
 
     kind = "optimizer"
     optimizer: ClassVar[str]
-    learning_rate: ClassVar[float] = 3e-3
+    needs = ("learning_rate",)
+    learning_rate: ClassVar[float]
     options: ClassVar[Mapping[str, Any]] = {}
     """Values of its options that tiny models need."""
     others: ClassVar[Mapping[str, Any]] = {}

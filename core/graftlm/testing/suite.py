@@ -57,9 +57,9 @@ class Suite:
             setattr(cls, name, strict(plain, cls.known_gaps[name]) if name in cls.known_gaps else plain)
 
     @classmethod
-    def of(cls, kind: str, name: str) -> type[Suite]:
-        """The suite for a plugin that has none of its own."""
-        return type(cls.__name__, (cls,), {"kind": kind, kind: name, "__module__": cls.__module__})
+    def of(cls, kind: str, name: str, **fixtures: Any) -> type[Suite]:
+        """The suite for a plugin that has none of its own, with what it needs as far as that is known."""
+        return type(cls.__name__, (cls,), {"kind": kind, kind: name, **fixtures, "__module__": cls.__module__})
 
     @classmethod
     def lacking(cls) -> list[str]:

@@ -32,7 +32,8 @@ class TuningSuite(Suite):
 
     kind = "method"
     method: ClassVar[str]
-    learning_rate: ClassVar[float] = 1e-2
+    needs = ("learning_rate",)
+    learning_rate: ClassVar[float]
     options: ClassVar[Mapping[str, Any]] = {}
     """Values of its options that tiny models need."""
     models: ClassVar[Sequence[str]] = BUILT_IN

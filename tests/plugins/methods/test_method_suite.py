@@ -3,55 +3,34 @@
 from __future__ import annotations
 
 import pytest
-from tuning import SMALL
 
 from graftlm.contracts.specs import TuningMethod
 from graftlm.testing import MethodSuite
+from graftlm.testing.choosing import suite_of
 from graftlm.testing.judging import judge
 from graftlm_registry.plugins import registry
 
-QUICK = ("dora", "ia3", "vera")
-"""Of PEFT's other methods, those that are judged in every run of the tests: each takes some seconds."""
-NO_FALCON = {"glora": "its own linear layers are no nn.Linear"}
+SPECS = {spec.name: spec for spec in registry().all(TuningMethod)}
+QUICK = ("lora", "full", "freeze", "dora", "ia3")
+"""Judged in every run of the tests; the others take as long, each some seconds."""
 
 
-class TestLora(MethodSuite):
-    method = "lora"
+def chosen() -> list[object]:
+    names = (name for name, spec in SPECS.items() if not spec.unavailable)
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
-class TestFull(MethodSuite):
-    method = "full"
-    learning_rate = 1e-3
+@pytest.mark.parametrize("name", chosen())
+def test_it_is_what_graftlm_asks_of_a_method(name: str) -> None:
+    suite, unasked = suite_of(SPECS[name], built_in=True)
+    assert issubclass(suite, MethodSuite)
+    assert not unasked
+    verdicts = list(judge(suite))
+    assert [f"{verdict.check}: {verdict.reason}" for verdict in verdicts if verdict.state in ("failed", "gap")] == []
+    assert [verdict.check for verdict in verdicts if verdict.state == "not asked" and not verdict.optional] == []
 
 
-class TestFreeze(MethodSuite):
-    method = "freeze"
-    learning_rate = 1e-3
-
-
-def others() -> list[str]:
-    """By name, without those that cannot be chosen."""
-    judged = {suite.method for suite in (TestLora, TestFull, TestFreeze)}
-    return sorted(
-        spec.name for spec in registry().all(TuningMethod) if spec.name not in judged and not spec.unavailable
-    )
-
-
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in others()])
-def test_the_other_methods(name: str) -> None:
-    class Judged(MethodSuite):
-        method = name
-        options = SMALL.get(name, {})
-        models = MethodSuite.models[:-1] if name in NO_FALCON else MethodSuite.models
-
-    failed = [f"{verdict.words}: {verdict.reason}" for verdict in judge(Judged) if verdict.state == "failed"]
-    assert not failed
-
-
-@pytest.mark.parametrize("spec", [s for s in registry().all(TuningMethod) if s.unavailable], ids=lambda spec: spec.name)
-def test_what_cannot_be_chosen_says_why(spec: TuningMethod) -> None:
-    class Judged(MethodSuite):
-        method = spec.name
-
-    for verdict in judge(Judged):
-        assert verdict.state in ("passed", "not asked"), verdict.reason
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.unavailable])
+def test_what_cannot_be_chosen_says_why(name: str) -> None:
+    verdicts = list(judge(suite_of(SPECS[name], built_in=True)[0]))
+    assert [f"{verdict.check}: {verdict.reason}" for verdict in verdicts if verdict.state == "failed"] == []
