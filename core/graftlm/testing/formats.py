@@ -16,7 +16,7 @@ from graftlm_registry.plugins import registry
 
 from .gaps import optional, skip_unless
 from .manners import is_sentence
-from .records import conversations, mutated
+from .records import USUAL_CONVERSATIONS, conversations, damaged, mutated
 from .suite import Suite
 
 Given = TypeVar("Given")
@@ -120,7 +120,10 @@ class FormatSuite(Suite):
             else:
                 assert is_sound(parsed), f"a message holds something that its type does not allow: {parsed}"
 
-        self._try(given(mutated([record for record, _ in self.examples], fields))(holds))
+        records = [record for record, _ in self.examples]
+        for record in damaged(records):
+            holds(record)
+        self._try(given(mutated(records, fields))(holds))
 
     @optional
     def test_its_examples_can_be_written(self) -> None:
@@ -143,6 +146,8 @@ class FormatSuite(Suite):
                 self._reads_back(record, conversation)
 
         skip_unless(write, "it does not say how it is written")
+        for conversation in USUAL_CONVERSATIONS:
+            holds(conversation)
         if write is not None:
             self._try(given(conversations())(holds))
 

@@ -1,8 +1,8 @@
-"""Conversations and damaged records, made by hypothesis."""
+"""Conversations and damaged records: some that every format is tried on, and others made by hypothesis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -37,6 +37,56 @@ VALUES = st.one_of(
     ),
     st.lists(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4), max_size=3),
 )
+
+
+ODD: tuple[Any, ...] = (None, "", " ", "nobody", 0, 1.5, True, [], {}, [None], [[]], [{}], ["a", "b"])
+"""What may stand where something else should."""
+USUAL_CONVERSATIONS = tuple(
+    Conversation(messages)
+    for messages in (
+        (Message("user", "q"), Message("assistant", "a")),
+        (Message("system", "s"), Message("user", "q"), Message("assistant", "a"), Message("user", "again")),
+        (Message("user", " q\n"), Message("assistant", "\n\na ")),
+        (Message("user", ""), Message("assistant", "")),
+        (Message("user", "q"), Message("assistant", "a", train=False)),
+        (Message("user", "q"), Message("assistant", "a", train=True), Message("user", "q"), Message("assistant", "a")),
+        (Message("document", " a text\n"),),
+    )
+)
+"""With white space at every end, with nothing said, and with answers that are trained or not."""
+
+
+def damaged(examples: Sequence[Record]) -> Iterator[Record]:
+    """The examples with each of their values, at any depth, removed once, and replaced by each odd one."""
+    for example in examples:
+        for path in _paths(example):
+            yield _put(example, path, _REMOVED)
+            for odd in ODD:
+                yield _put(example, path, odd)
+
+
+_REMOVED = object()
+
+
+def _paths(value: Any) -> Iterator[tuple[Any, ...]]:
+    """Of the values in a value."""
+    inside = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inside:
+        yield (key,)
+        yield from ((key, *rest) for rest in _paths(part))
+
+
+def _put(example: Record, path: Sequence[Any], value: Any) -> Record:
+    record: Any = dict(deepcopy(example))
+    place = record
+    for key in path[:-1]:
+        place = place[key]
+    if value is _REMOVED:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = deepcopy(value)
+    made: Record = record
+    return made
 
 
 @st.composite
