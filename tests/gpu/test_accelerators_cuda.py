@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,8 +33,8 @@ class OnCuda(AcceleratorSuite):
             pytest.skip(f"{self.package} is not installed here")
 
     @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
-    def test_the_plan_allows_it(self, models: Mapping[str, str], dtype: str) -> None:
-        for model in models.values():
+    def test_the_plan_allows_it(self, dtype: str) -> None:
+        for model in self.models:
             plan = self._plan(model, (self.named,), dtype=dtype)
             assert (plan.problems, plan.device) == ((), "cuda")
             assert self.largest(model, dtype=dtype), "no combination is allowed"
@@ -47,9 +46,9 @@ class TestVarlen(OnCuda):
     named = "varlen"
     accelerators = ("varlen", "fused-lora", "supervised-logits")
 
-    @pytest.fixture(params=PACKED)
-    def models(self, request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, str]:
-        return {request.param: str(small_model(request.param, tmp_path))}
+    @pytest.fixture(autouse=True, params=PACKED)
+    def _model(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        self.models = (str(small_model(request.param, tmp_path)),)
 
 
 class TestPadded(OnCuda):
@@ -58,18 +57,18 @@ class TestPadded(OnCuda):
     named = "fused-lora"
     accelerators = ("fused-lora", "supervised-logits")
 
-    @pytest.fixture(params=("falcon-7b", "falcon_h1", "qwen3_next"))
-    def models(self, request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, str]:
-        return {request.param: str(small_model(request.param, tmp_path))}
+    @pytest.fixture(autouse=True, params=("falcon-7b", "falcon_h1", "qwen3_next"))
+    def _model(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        self.models = (str(small_model(request.param, tmp_path)),)
 
 
 class TestFlex(OnCuda):
     named = "flex"
     accelerators = ("flex", "fused-lora", "supervised-logits")
 
-    @pytest.fixture(params=PACKED)
-    def models(self, request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, str]:
-        return {request.param: str(small_model(request.param, tmp_path))}
+    @pytest.fixture(autouse=True, params=PACKED)
+    def _model(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        self.models = (str(small_model(request.param, tmp_path)),)
 
 
 class TestLiger(OnCuda):
@@ -78,24 +77,24 @@ class TestLiger(OnCuda):
     package = "liger-kernel"
 
     @pytest.fixture(
-        params=("falcon_h1", "glm4", "llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe"),
+        autouse=True, params=("falcon_h1", "glm4", "llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe")
     )
-    def models(self, request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, str]:
-        return {request.param: str(small_model(request.param, tmp_path))}
+    def _model(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        self.models = (str(small_model(request.param, tmp_path)),)
 
 
 class TestCompile(OnCuda):
     named = "compile"
     accelerators = ("compile", "supervised-logits", "varlen")
 
-    @pytest.fixture(params=("mistral", "falcon-7b", "glm4"))
-    def models(self, request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, str]:
-        return {request.param: str(small_model(request.param, tmp_path))}
+    @pytest.fixture(autouse=True, params=("mistral", "falcon-7b", "glm4"))
+    def _model(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        self.models = (str(small_model(request.param, tmp_path)),)
 
 
 class TestCompileWithFlex(TestCompile):
     accelerators = ("compile", "flex")
 
-    @pytest.fixture
-    def models(self, tmp_path: Path) -> Mapping[str, str]:
-        return {"mistral": str(small_model("mistral", tmp_path))}
+    @pytest.fixture(autouse=True, params=("mistral",))
+    def _model(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        self.models = (str(small_model(request.param, tmp_path)),)

@@ -31,7 +31,7 @@ COMMANDS = {
     "adapters": ("graftlm.cli.adapters:adapters", "Find, compare, combine and move the adapters that are kept"),
     "store": ("graftlm.cli.store:store", "Check, clean and migrate the store of adapters"),
     "models": ("graftlm.cli.models:models", "List and show the base models that are known"),
-    "plugins": ("graftlm.cli.plugins:plugins", "List and show the plugins"),
+    "plugins": ("graftlm.cli.plugins:plugins", "List, show, check and write plugins"),
     "envs": ("graftlm.cli.envs:envs", "Make and check the environments that some plugins run in"),
     "config": ("graftlm.cli.config:config", "The keys of a run's file, and files of other tools"),
     "bench": ("graftlm.cli.bench:bench", "Measure backends against each other, and check that they computed the same"),

@@ -1,4 +1,4 @@
-"""``graftlm plugins list|show``."""
+"""``graftlm plugins list|show|check``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .plugins_check import check
+
 if TYPE_CHECKING:
     from graftlm.contracts.spec import Requirement, Spec
     from graftlm.contracts.specs import Environment
     from graftlm_registry.discovery import Plugin
+    from graftlm_registry.plugins import Registry
 
 
 NAMED = 4
@@ -20,7 +23,7 @@ NAMED = 4
 
 @click.group()
 def plugins() -> None:
-    """List and show the plugins."""
+    """List, show and check the plugins."""
 
 
 @plugins.command("list")
@@ -134,27 +137,13 @@ def _availability(problems: Sequence[str]) -> str:
 @click.argument("name", metavar="[KIND/]NAME")
 def show(name: str) -> None:
     """One plugin: what it needs, and its options."""
-    from graftlm.contracts.errors import PluginError
     from graftlm.contracts.specs import Backend
     from graftlm_registry.plugins import registry
-    from graftlm_registry.suggestions import unknown
 
     from .tables import table
 
     known = registry()
-    kind, slash, bare = name.rpartition("/")
-    if slash and kind not in known.kinds():
-        raise PluginError(unknown("kind of plugin", kind, known.kinds()))
-    kinds = (
-        [kind]
-        if slash
-        else [k for k in known.kinds() if any(bare in (s.name, *s.aliases) for _, s in known.contributions(k))]
-    )
-    if not kinds:
-        raise PluginError(unknown("plugin", bare, {s.name for _, s in known.contributions()}))
-    if len(kinds) > 1:
-        raise PluginError(f"'{bare}' is a name of several kinds: say {' or '.join(f'{k}/{bare}' for k in kinds)}")
-    plugin, spec = known.find(kinds[0], bare)
+    plugin, spec = known.find(*named(known, name))
     needs = [f"{r.distribution or r.device} {r.range}".strip() for r in spec.requires]
     environment: Environment | None = getattr(spec, "environment", None)
     if environment is not None:
@@ -173,3 +162,24 @@ def show(name: str) -> None:
     if spec.options:
         options = [(f"--set {spec.kind}.{o.name}=", o.type, str(o.default), o.help) for o in spec.options]
         click.echo("\n" + table(options, ("option", "type", "default", "what it does")))
+
+
+def named(known: Registry, name: str) -> tuple[str, str]:
+    """Kind and name of ``[KIND/]NAME``; a ``PluginError`` where no kind has it, or several do."""
+    from graftlm.contracts.errors import PluginError
+    from graftlm_registry.suggestions import unknown
+
+    kind, slash, bare = name.rpartition("/")
+    if slash and kind not in known.kinds():
+        raise PluginError(unknown("kind of plugin", kind, known.kinds()))
+    if slash:
+        return kind, bare
+    kinds = [k for k in known.kinds() if any(bare in (s.name, *s.aliases) for _, s in known.contributions(k))]
+    if not kinds:
+        raise PluginError(unknown("plugin", bare, {s.name for _, s in known.contributions()}))
+    if len(kinds) > 1:
+        raise PluginError(f"'{bare}' is a name of several kinds: say {' or '.join(f'{k}/{bare}' for k in kinds)}")
+    return kinds[0], bare
+
+
+plugins.add_command(check)

@@ -57,6 +57,7 @@ class Spec:
     """A contribution. ``name`` is the value of the flag that selects it; ``summary`` is one line.
 
     ``unavailable`` says why it cannot be chosen, whatever is installed: it is known so that who asks for it is told.
+    ``suite`` is the target of the class that judges it (see ``graftlm.testing``), for ``graftlm plugins check``.
     """
 
     kind: ClassVar[str] = ""
@@ -67,6 +68,7 @@ class Spec:
     requires: tuple[Requirement, ...] = ()
     options: tuple[Option, ...] = ()
     unavailable: str = ""
+    suite: str = ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

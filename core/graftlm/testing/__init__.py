@@ -3,37 +3,45 @@
 >>> from graftlm.testing import TemplateSuite
 ... class TestMyTemplate(TemplateSuite):
 ...     template = "my-template"
+...     tokenizer = Path(__file__).parent / "tokenizer"
 ...     goldens = (...)
+
+pytest runs them, and so does ``graftlm plugins check`` where the spec names its suite.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
 
-if find_spec("pytest"):
+if "pytest" in sys.modules:  # its failures show the values as well
     import pytest
 
     pytest.register_assert_rewrite(
-        *(
-            f"graftlm.testing.{name}"
-            for name in ("formats", "templates", "families", "quantizations", "backends", "accelerators", "trackers")
-        )
-    )
+        *(f"graftlm.testing.{name}" for name in (
+            "suite", "manners", "targets", "formats", "templates", "families", "family_checks", "quantizations",
+            "backends", "accelerators", "trackers",
+        ))
+    )  # fmt: skip
 
 from .accelerators import AcceleratorSuite
 from .backends import BackendSuite
 from .families import FamilySuite
 from .formats import FormatSuite
+from .gaps import Gap
 from .quantizations import QuantizationSuite
+from .suite import KIT, Suite
 from .templates import TemplateSuite
 from .trackers import Told, TrackerSuite
 
 __all__ = [
+    "KIT",
     "AcceleratorSuite",
     "BackendSuite",
     "FamilySuite",
     "FormatSuite",
+    "Gap",
     "QuantizationSuite",
+    "Suite",
     "TemplateSuite",
     "Told",
     "TrackerSuite",

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pytest
-
 from graftlm.contracts.load import LoadPlan
-from graftlm.contracts.model import FamilyFacts, ModelShape
 from graftlm.contracts.services import LoadContext, Quantizer
-from graftlm.contracts.situation import Device, Probe, Situation
 from graftlm.contracts.specs import Quantization
 from graftlm_registry.plugins import registry
+
+from .numbers import near
+from .quantized_weights import linear_weights, relative_error, stored_bytes
+from .situations import facts, situation
+from .suite import Suite
 
 if TYPE_CHECKING:
     import torch
@@ -26,9 +27,11 @@ WIDE = {
 """A model whose ``gate_proj`` has rows as long as a real one's."""
 
 
-class QuantizationSuite:
+class QuantizationSuite(Suite):
     """Subclass, name the quantization, and give a small configuration of each architecture that it must take."""
 
+    kind = "quantization"
+    needs = ("configs", "error")
     quantization: ClassVar[str]
     configs: ClassVar[Mapping[str, Mapping[str, Any]]]
     """``config.json`` by name, small enough to be built in a moment."""
@@ -36,12 +39,10 @@ class QuantizationSuite:
     """Root mean square of what is lost of normally distributed weights, at most, as a share of that of the weights."""
     dtypes: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
     device: ClassVar[str] = "cpu"
+    scales: ClassVar[tuple[str, ...]] = ("SCB",)
+    """What is stored beside a layer's ``weight``, by the names in the model's state."""
     untargeted: ClassVar[frozenset[str]] = frozenset({"out_proj"})
     """Linear layers that no adapter can take: PEFT refuses a state space's own."""
-
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path: Path) -> None:
-        self.folder = tmp_path
 
     @property
     def spec(self) -> Quantization:
@@ -82,6 +83,7 @@ class QuantizationSuite:
 
         from graftlm.worker.plain_linear import plain_linear
 
+        self.needs_it_to_run()
         known = {option.name: option.default for option in self.spec.options}
         plan = LoadPlan(
             name="x", dtype=dtype, attention="sdpa", quantization=self.quantization, options={**known, **options}
@@ -131,10 +133,20 @@ class QuantizationSuite:
             folder, weights = self.write(model, name.replace("/", "-")), linear_weights(model)
             for dtype in self.dtypes:
                 found = self.quantizer.quantized(self.load(folder, dtype))
-                assert found == {path: weight.numel() for path, weight in weights.items()}, (name, dtype)
+                wanted = {path: weight.numel() for path, weight in weights.items()}
+                who = f"{name} in {dtype}"
+                assert found.keys() >= wanted.keys(), (
+                    f"{who}: not quantized: {sorted(wanted.keys() - found.keys())[:3]}"
+                )
+                assert found.keys() <= wanted.keys(), (
+                    f"{who}: counted without cause: {sorted(found.keys() - wanted.keys())[:3]}"
+                )
+                odd = sorted(path for path in wanted if found[path] != wanted[path])
+                assert not odd, f"{who}: {odd[0]} has {wanted[odd[0]]} weights, and {found[odd[0]]} are counted"
 
     def test_nothing_is_counted_in_a_base_that_is_not_quantized(self) -> None:
-        assert self.quantizer.quantized(self.original(next(iter(self.configs.values())))) == {}
+        found = self.quantizer.quantized(self.original(next(iter(self.configs.values()))))
+        assert found == {}, f"in a base that is not quantized it counts {sorted(found)[:3]}"
 
     def test_all_else_is_in_the_precision_that_was_asked_and_frozen(self) -> None:
         import torch
@@ -146,21 +158,28 @@ class QuantizationSuite:
                 asked, loaded = getattr(torch, DTYPES[dtype]), self.load(folder, dtype)
                 stored = {f"{path}.weight" for path in self.quantizer.quantized(loaded)}
                 for path, parameter in loaded.named_parameters():
-                    assert not parameter.requires_grad, (name, path)
+                    assert not parameter.requires_grad, f"{name} in {dtype}: {path} is not frozen"
                     if path not in stored:
-                        assert parameter.dtype == asked, (name, path)
-                        assert torch.equal(parameter.cpu(), known[path].detach().to(asked)), (name, path)
+                        found = str(parameter.dtype).removeprefix("torch.")
+                        assert parameter.dtype == asked, f"{name} in {dtype}: {path} is in {found}"
+                        same = torch.equal(parameter.cpu(), known[path].detach().to(asked))
+                        assert same, f"{name} in {dtype}: {path} is not quantized, and changed"
 
     def test_a_weight_takes_the_bits_that_are_said(self) -> None:
         model = self.load(self.write(self.original(WIDE)))
         name = "model.layers.0.mlp.gate_proj"
-        stored = stored_bytes(model, f"{name}.weight") + stored_bytes(model, f"{name}.SCB")
-        assert stored * 8 / self.quantizer.quantized(model)[name] == pytest.approx(self.spec.bits, abs=0.02)
+        stored = stored_bytes(model, f"{name}.weight") + sum(stored_bytes(model, f"{name}.{s}") for s in self.scales)
+        bits = stored * 8 / self.quantizer.quantized(model)[name]
+        assert near(bits, self.spec.bits, abs=0.02), (
+            f"a weight takes {bits:.3f} bits, and the spec says {self.spec.bits}"
+        )
 
     def test_what_is_lost_of_the_weights_is_little(self) -> None:
         model = self.original(next(iter(self.configs.values())))
         loaded = self.load(self.write(model))
-        assert 0 < relative_error(loaded, linear_weights(model)) < self.error
+        error = relative_error(loaded, linear_weights(model))
+        assert error > 0, "nothing is lost of the weights: they are not quantized"
+        assert error < self.error, f"{error:.4f} of the weights is lost, and {self.error} is allowed"
 
     def test_an_adapter_learns_on_it(self) -> None:
         """In each precision on the first model, in one on each of the others."""
@@ -171,8 +190,10 @@ class QuantizationSuite:
             for dtype in self.dtypes if not index else self.dtypes[index % len(self.dtypes) :][:1]:
                 model = self.with_lora(self.load(folder, dtype))
                 first = {n: g for n, g in self.gradients(model).items() if "lora_B" in n}
-                assert len(first) == sum(hasattr(m, "lora_B") for m in model.modules()), (name, dtype)
-                assert all(g.isfinite().all() and g.abs().sum() > 0 for g in first.values()), (name, dtype)
+                adapted, who = sum(hasattr(m, "lora_B") for m in model.modules()), f"{name} in {dtype}"
+                assert len(first) == adapted, f"{who}: of {adapted} adapted layers {len(first)} have gradients"
+                dead = [n for n, g in first.items() if not (g.isfinite().all() and g.abs().sum() > 0)]
+                assert not dead, f"{who}: the gradient is zero, or no number, of {', '.join(dead[:3])}"
                 optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
                 losses = []
                 for _ in range(5):
@@ -180,7 +201,8 @@ class QuantizationSuite:
                     optimizer.zero_grad()
                     losses[-1].backward()
                     optimizer.step()
-                assert losses[-1] < losses[0] - 0.1, (name, dtype)
+                fell = float(losses[0] - losses[-1])
+                assert fell > 0.1, f"{who}: five steps lower the loss by {fell:.3f} only"
 
     def test_passes_change_neither_the_base_nor_the_gradients_after_them(self) -> None:
         """A base that is repacked for inference when it is first evaluated trains no more."""
@@ -192,13 +214,14 @@ class QuantizationSuite:
             base = self.load(self.write(self.original(config), name.replace("/", "-")))
             before = base_digest(base)
             self.logits(base)
-            assert base_digest(base) == before, name
+            assert base_digest(base) == before, f"{name}: a forward pass changed the base"
             model = self.with_lora(base, init_lora_weights=False)
             fresh = self.with_lora(self.load(self.folder / name.replace("/", "-")), init_lora_weights=False)
             expected, got = self.gradients(fresh), self.gradients(model)
-            assert expected.keys() == got.keys(), name
-            assert all(torch.equal(expected[key], got[key]) for key in expected), name
-            assert base_digest(model.unload()) == before, name
+            assert expected.keys() == got.keys(), f"{name}: after a pass other parameters have gradients"
+            odd = [key for key in expected if not torch.equal(expected[key], got[key])]
+            assert not odd, f"{name}: after a pass the gradient is another one of {', '.join(odd[:3])}"
+            assert base_digest(model.unload()) == before, f"{name}: training changed the base"
 
     def test_the_files_of_an_adapter_give_the_same_logits_on_a_fresh_base(self) -> None:
         import torch
@@ -209,8 +232,10 @@ class QuantizationSuite:
             model = self.with_lora(self.load(folder), init_lora_weights=False)
             model.save_pretrained(folder / "adapter", save_embedding_layers=False)
             again = PeftModel.from_pretrained(self.load(folder), folder / "adapter")
-            assert torch.equal(self.logits(again), self.logits(model)), name
-            assert not torch.equal(self.logits(again), self.logits(self.load(folder))), name
+            same = torch.equal(self.logits(again), self.logits(model))
+            assert same, f"{name}: an adapter's files give other logits on a fresh base"
+            idle = torch.equal(self.logits(again), self.logits(self.load(folder)))
+            assert not idle, f"{name}: an adapter changes no logit"
 
     def test_the_same_files_give_the_same_bytes_and_others_do_not(self) -> None:
         """Twice the weights have the same integers, and other scales."""
@@ -223,13 +248,15 @@ class QuantizationSuite:
         with torch.no_grad():
             one.mul_(2)
         loaded, other = self.load(folder), self.load(self.write(model, "other"))
-        assert base_digest(loaded) == base_digest(self.load(folder))
-        assert base_digest(loaded) != base_digest(other)
+        assert base_digest(loaded) == base_digest(self.load(folder)), "loaded twice, the same files give other bytes"
+        assert base_digest(loaded) != base_digest(other), "twice the weights have the same bytes: scales are not kept"
         self.logits(loaded), self.logits(other)
-        assert base_digest(loaded) != base_digest(other)
+        assert base_digest(loaded) != base_digest(other), "after a pass twice the weights have the same bytes"
 
     def test_it_refuses_what_it_cannot_do(self) -> None:
-        assert not self.spec.supports(situation())
+        """A base that is quantized already, a device that nobody tried, and experts that it would leave as they are."""
+        against = self.spec.supports(situation())
+        assert not against, f"it refuses LoRA on a CPU: {'; '.join(against)}"
         refused = {
             "gptq": situation(config={"quantization_config": {"quant_method": "gptq"}}),
             "mps": situation(device="mps"),
@@ -237,59 +264,7 @@ class QuantizationSuite:
         }
         for word, asked in refused.items():
             reasons = self.spec.supports(asked)
-            assert len(reasons) == 1, reasons
-            assert word in reasons[0]
+            assert len(reasons) == 1 and word in reasons[0], f"asked about {word!r}, it says {list(reasons)}"
         wanted = situation(facts=facts(experts=400), quantization_options={"partial": True})
-        assert not self.spec.supports(wanted)
-
-
-def linear_weights(model: Any) -> dict[str, torch.Tensor]:
-    """Weights of the linear layers by path, the head left out."""
-    import torch
-
-    head = model.get_output_embeddings()
-    return {p: m.weight for p, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
-
-
-def relative_error(model: Any, weights: Mapping[str, torch.Tensor]) -> float:
-    """Root mean square of what the layers multiply by less ``weights``, as a share of that of ``weights``. A layer says
-    what it multiplies by when it is given the unit vectors (in training: an evaluation may round activations as well).
-    """
-    import torch
-
-    model.train()
-    lost = whole = 0.0
-    with torch.no_grad():
-        for path, weight in weights.items():
-            layer, units = model.get_submodule(path), torch.eye(weight.shape[1], device=model.device)
-            effective = (layer(units) - layer(torch.zeros_like(units[:1]))).T
-            lost += float((effective.cpu() - weight).square().sum())
-            whole += float(weight.square().sum())
-    return float((lost / whole) ** 0.5)
-
-
-def stored_bytes(model: Any, name: str) -> int:
-    """Bytes of a parameter and of what goes with it, as the state of the model has them."""
-    parts = (value for key, value in model.state_dict().items() if key == name or key.startswith(f"{name}."))
-    return sum(_bytes(part) for part in parts)
-
-
-def _bytes(tensor: Any) -> int:
-    if hasattr(tensor, "__tensor_flatten__"):
-        return sum(_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
-    return int(tensor.numel() * tensor.element_size())
-
-
-def facts(experts: int = 0) -> FamilyFacts:
-    """Of a model with a hundred parameters beside ``experts``."""
-    shape = ModelShape(
-        hidden=2, layers=1, vocabulary=10, context=8, heads=1, kv_heads=1, head_dim=2, intermediate=4, linear=(),
-        tied=True, other=80, experts=experts,
-    )  # fmt: skip
-    return FamilyFacts(attention=("q_proj",), mlp=("up_proj",), shape=shape)
-
-
-def situation(**fields: Any) -> Situation:
-    """LoRA in fp32 on a CPU, but for ``fields``."""
-    probe = Probe(python="3.11", versions={}, devices=(Device(type="cpu"),), dtypes=("fp32",))
-    return Situation(**{"facts": facts(), "config": {}, "probe": probe, "device": "cpu", "dtype": "fp32", **fields})
+        against = self.spec.supports(wanted)
+        assert not against, f"with partial=true it refuses experts all the same: {'; '.join(against)}"

@@ -8,9 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from graftlm.contracts.conversation import Conversation, Message, RenderOptions, Span, ToolCall
+from graftlm.contracts.conversation import Conversation, Message, RenderOptions, Span
 from graftlm.contracts.specs import PromptTemplate
 from graftlm_registry.plugins import registry
+
+from .gaps import optional, skip_unless
+from .suite import Suite
+from .talks import CORPUS, THOUGHTS, tool_talk
 
 if TYPE_CHECKING:
     from graftlm.encoding.tokenizing import SpanTokenizer
@@ -18,39 +22,6 @@ if TYPE_CHECKING:
 PLAIN = RenderOptions()
 EXAMPLES = 40
 """Conversations that a property is tried on."""
-SYSTEM, FIRST, SECOND = Message("system", "S"), Message("user", "U1"), Message("user", "U2")
-CORPUS = (
-    (FIRST,),
-    (SYSTEM, FIRST),
-    (FIRST, Message("assistant", "A1")),
-    (SYSTEM, FIRST, Message("assistant", "A1"), SECOND, Message("assistant", "A2")),
-    (FIRST, Message("assistant", "A1", train=False), SECOND, Message("assistant", "A2")),
-    (Message("user", "two\n\nlines\r\n"), Message("assistant", "\nan answer that starts with a new line\n\n")),
-)
-THOUGHTS = (
-    (FIRST, Message("assistant", "<think>\nhm\n</think>\n\nA1")),
-    (FIRST, Message("assistant", "<think>\nhm\n</think>\n\nA1"), SECOND, Message("assistant", "A2")),
-)
-CALL_ID = "abcDEF123"
-TOOL = {
-    "type": "function",
-    "function": {"name": "weather", "description": "Of a city", "parameters": {"type": "object", "properties": {}}},
-}
-
-
-def _tool_talk(words: str) -> Conversation:
-    """A question, a call, its answer, and what is said of it, with somebody's ``words`` wherever there are any."""
-    described = {**TOOL, "function": {**TOOL["function"], "description": f"the weather {words}"}}  # type: ignore[dict-item]
-    call = ToolCall("weather", {"city": f"a city {words}"}, CALL_ID)
-    return Conversation(
-        (
-            Message("user", f"a question {words}"),
-            Message("assistant", "", tool_calls=(call,)),
-            Message("tool", f"an observation {words}", name="weather", call_id=CALL_ID),
-            Message("assistant", "so it is"),
-        ),
-        tools=(described,),
-    )
 
 
 @cache
@@ -60,9 +31,11 @@ def _tokenizer(folder: Path) -> SpanTokenizer:
     return SpanTokenizer.from_folder(folder)
 
 
-class TemplateSuite:
+class TemplateSuite(Suite):
     """Subclass, name the template, and give its golden texts and a tokenizer's folder. Needs hypothesis."""
 
+    kind = "template"
+    needs = ("tokenizer", "goldens")
     template: ClassVar[str]
     tokenizer: ClassVar[Path]
     """The folder of a tokenizer of the family."""
@@ -82,9 +55,10 @@ class TemplateSuite:
             yield RenderOptions(generation_prompt=prompt, thinking=thinking)
 
     def test_golden_texts(self) -> None:
-        assert self.goldens
+        assert self.goldens, "the suite has no golden text: give one at least"
         for messages, options, text in self.goldens:
-            assert "".join(span.text for span in self.render(messages, options)) == text
+            said = "".join(span.text for span in self.render(messages, options))
+            assert said == text, f"it must say {text!r}, and says {said!r}"
 
     def test_spans_are_well_formed(self) -> None:
         """Only declared control tokens; only an answer is trained; only control tokens are added."""
@@ -92,10 +66,11 @@ class TemplateSuite:
         def holds(conversation: Conversation) -> None:
             for options in (*self.modes(), *self.modes(prompt=True)):
                 for span in self.spec.render(conversation, options):
-                    assert span.kind in ("control", "text", "content")
-                    assert span.kind != "control" or span.text in self.spec.control_tokens
-                    assert span.answer or not span.trained
-                    assert span.kind == "control" or not span.added
+                    assert span.kind in ("control", "text", "content"), f"a span is of the kind {span.kind!r}"
+                    declared = span.kind != "control" or span.text in self.spec.control_tokens
+                    assert declared, f"the control token {span.text!r} is not among its control_tokens"
+                    assert span.answer or not span.trained, f"{span.text!r} is trained, and is no part of an answer"
+                    assert span.kind == "control" or not span.added, f"{span.text!r} is added, and is no control token"
 
         self._for_all(holds, _words())
 
@@ -107,9 +82,12 @@ class TemplateSuite:
             answers = [m.content for m in conversation.messages if m.role == "assistant" and m.train is not False]
             for options in self.modes():
                 trained = self._trained(self.spec.render(conversation, options))
-                assert len(trained) == len(answers)
+                assert len(trained) == len(answers), (
+                    f"{len(answers)} answers are to be trained, and {len(trained)} are: {trained}"
+                )
                 for text, answer in zip(trained, answers, strict=True):
-                    assert said(answer) in (said(text), text.strip())
+                    same = said(answer) in (said(text), text.strip())
+                    assert same, f"the answer {answer!r} is trained as {text!r}"
 
         self._for_all(holds, _words())
 
@@ -119,7 +97,7 @@ class TemplateSuite:
 
         tokenizer = _tokenizer(self.tokenizer)
         talks = [Conversation(messages) for messages in (*CORPUS, *THOUGHTS)]
-        for conversation in [*talks, *([_tool_talk("in Rome")] if self.spec.tools else [])]:
+        for conversation in [*talks, *([tool_talk("in Rome")] if self.spec.tools else [])]:
             for options in self.modes():
                 spans = self.spec.render(conversation, options)
                 control = {tokenizer.control_id(span.text) for span in spans if span.kind == "control"}
@@ -127,8 +105,12 @@ class TemplateSuite:
                 trained = [span for span in spans if span.trained]
                 ends = [tokenizer.control_id(span.text) for span in trained if span.kind == "control"]
                 words = "".join(span.text for span in trained if span.kind != "control")
-                assert [label for label in learned if label in control] == ends
-                assert tokenizer.decode([i for i in learned if i not in control]).strip() == words.strip()
+                kept = [label for label in learned if label in control]
+                assert kept == ends, (
+                    f"the labels hold the control ids {kept}, and its trained control tokens are {ends}"
+                )
+                taught = tokenizer.decode([i for i in learned if i not in control]).strip()
+                assert taught == words.strip(), f"the labels say {taught!r}, and the trained text is {words.strip()!r}"
 
     def test_an_answer_continues_its_generation_prompt(self) -> None:
         """What training puts before an answer is what the model sees at inference: the same text, the same ids.
@@ -145,29 +127,36 @@ class TemplateSuite:
                     continue
                 whole = list(self.render(messages, RenderOptions(thinking=options.thinking)))
                 asked = list(self.render(messages[:-1], options))
-                assert "".join(s.text for s in whole[: _last_answer(whole)]) == "".join(s.text for s in asked)
+                before, prompted = ("".join(s.text for s in part) for part in (whole[: _last_answer(whole)], asked))
+                assert before == prompted, f"training puts {before!r} before an answer, and inference {prompted!r}"
                 prompt = tokenizer.encode(asked).ids
-                assert tokenizer.encode(whole).ids[: len(prompt)] == prompt
+                same = tokenizer.encode(whole).ids[: len(prompt)] == prompt
+                assert same, f"the prompt {prompted!r} has other ids in training than at inference"
 
     def test_a_generation_prompt_holds_no_open_answer(self) -> None:
         for messages in CORPUS:
             if messages[-1].role == "user":
                 for options in self.modes(prompt=True):
-                    assert not self.render(messages, options)[-1].answer
+                    last = self.render(messages, options)[-1]
+                    assert not last.answer, f"its generation prompt ends in {last.text!r}, a part of an answer"
 
+    @optional
     def test_thoughts_are_trained_where_the_template_keeps_them(self) -> None:
-        if self.spec.thinking:
-            for options in self.modes():
-                (text,) = self._trained(self.render(THOUGHTS[0], options))
-                assert "hm" in text
-                assert self.spec.said(text) == "A1"
+        skip_unless(self.spec.thinking, "it does not say that it knows of thoughts")
+        for options in self.modes():
+            (text,) = self._trained(self.render(THOUGHTS[0], options))
+            assert "hm" in text, f"the thought 'hm' is not trained: {text!r}"
+            assert self.spec.said(text) == "A1", f"said must give 'A1' of {text!r}, and gives {self.spec.said(text)!r}"
 
     def test_stop_tokens_hold_the_end_token(self) -> None:
-        assert self.spec.end_token in self.spec.stop_tokens
+        assert self.spec.end_token in self.spec.stop_tokens, (
+            f"an answer ends in {self.spec.end_token!r}, and generation stops at {self.spec.stop_tokens} only"
+        )
 
     def test_the_tokenizer_has_the_tokens(self) -> None:
         tokens = {*self.spec.control_tokens, *self.spec.document_start, self.spec.document_end or self.spec.end_token}
-        assert all(_tokenizer(self.tokenizer).has(token) for token in tokens)
+        lacks = sorted(token for token in tokens if not _tokenizer(self.tokenizer).has(token))
+        assert not lacks, f"the tokenizer has no token {', '.join(lacks)}"
 
     def test_content_never_becomes_a_control_token(self) -> None:
         """Whatever somebody types: the control ids are those of the control spans, and as many as for other words
@@ -180,7 +169,8 @@ class TemplateSuite:
                 spans = self.spec.render(conversation, options)
                 found = self._control_ids(spans)
                 if not self.spec.thinking:
-                    assert len(found) == len(self._control_ids(self.spec.render(plain, options)))
+                    usual = len(self._control_ids(self.spec.render(plain, options)))
+                    assert len(found) == usual, f"somebody's words made {len(found)} control tokens of {usual}"
 
         self._for_all(holds, self._hostile())
 
@@ -190,36 +180,39 @@ class TemplateSuite:
         def holds(conversation: Conversation) -> None:
             before = deepcopy(conversation)
             for options in (*self.modes(), *self.modes(prompt=True)):
-                assert list(self.spec.render(conversation, options)) == list(self.spec.render(conversation, options))
-            assert conversation == before
+                first, again = (list(self.spec.render(conversation, options)) for _ in range(2))
+                assert first == again, f"rendered twice, it gives {first} and {again}"
+            assert conversation == before, f"rendering changed the conversation from {before} to {conversation}"
 
         self._for_all(holds, _words())
 
+    @optional
     def test_calls_are_trained_and_what_tools_answer_is_not(self) -> None:
-        if not self.spec.tools:
-            return
+        skip_unless(self.spec.tools, "it does not say that it renders tools")
         for options in self.modes():
-            spans = list(self.spec.render(_tool_talk("in Zürich"), options))
+            spans = list(self.spec.render(tool_talk("in Zürich"), options))
             whole = "".join(span.text for span in spans)
             call, answer = self._trained(spans)
-            assert "weather" in call
-            assert "a city in Zürich" in call
-            assert self.spec.said(answer) == "so it is"
+            for taught in ("weather", "a city in Zürich"):
+                assert taught in call, f"the call of a tool is trained without {taught!r}: {call!r}"
+            assert self.spec.said(answer) == "so it is", f"the answer 'so it is' is trained as {answer!r}"
             for shown in ("the weather in Zürich", "an observation in Zürich", "a question in Zürich"):
-                assert shown in whole
-                assert shown not in call + answer
+                assert shown in whole, f"{shown!r} is not rendered"
+                assert shown not in call + answer, f"{shown!r} is trained, and no answer"
 
+    @optional
     def test_tools_words_never_become_a_control_token(self) -> None:
-        if not self.spec.tools:
-            return
+        skip_unless(self.spec.tools, "it does not say that it renders tools")
         from hypothesis import given, settings
 
         @settings(max_examples=EXAMPLES, deadline=None, database=None)
         @given(self._hostile())
         def holds(words: str) -> None:
             for options in self.modes():
-                found = self._control_ids(self.spec.render(_tool_talk(words), options))
-                assert len(found) == len(self._control_ids(self.spec.render(_tool_talk("x"), options)))
+                found, usual = (
+                    len(self._control_ids(self.spec.render(tool_talk(said), options))) for said in (words, "x")
+                )
+                assert found == usual, f"a tool's words made {found} control tokens of {usual}: {words!r}"
 
         holds()
 
@@ -234,7 +227,7 @@ class TemplateSuite:
                 text = ""
             else:
                 text += span.text
-        assert not text, "a trained answer has no end token"
+        assert not text, f"the trained answer {text!r} has no end token"
         return answers
 
     def _control_ids(self, spans: Sequence[Span]) -> list[int]:
@@ -243,7 +236,8 @@ class TemplateSuite:
         tokens = {*self.spec.control_tokens, *self.spec.stop_tokens}
         control = {tokenizer.control_id(token) for token in tokens if tokenizer.has(token)}
         found = [i for i in tokenizer.encode(spans).ids if i in control]
-        assert found == [tokenizer.control_id(span.text) for span in spans if span.kind == "control"]
+        wanted = [tokenizer.control_id(span.text) for span in spans if span.kind == "control"]
+        assert found == wanted, f"the text has the control ids {found}, and its control spans are {wanted}"
         return found
 
     def _hostile(self) -> Any:

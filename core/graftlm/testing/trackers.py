@@ -7,19 +7,18 @@ import math
 import os
 import subprocess
 import sys
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import distribution
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
-
-import pytest
 
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.serial import to_json
-from graftlm.contracts.tracking import Tracker
 from graftlm.planning.resolve import resolve
 from graftlm.running.tracking import FIGURES, Trackers
 from graftlm.running.train import carry_out
@@ -27,6 +26,9 @@ from graftlm_registry.plugins import registry
 from graftlm_registry.runs import Run, make_run
 
 from .in_process import start_in_process
+from .numbers import near
+from .suite import Suite
+from .surroundings import variable
 
 TOLD = tuple(name for name in FIGURES if name != "validation_loss")
 """What every step has."""
@@ -63,9 +65,11 @@ class Told:
         return dict(found)
 
 
-class TrackerSuite:
+class TrackerSuite(Suite):
     """Subclass, name the tracker, and read back what it was told, through its library's own reader."""
 
+    kind = "tracker"
+    needs = ("read",)
     tracker: ClassVar[str]
     tolerance: ClassVar[float] = 1e-6
     """Largest relative error of a figure: some keep 32 bits."""
@@ -78,26 +82,37 @@ class TrackerSuite:
         """Its options, such as a place under ``self.folder``."""
         return {}
 
+    @abstractmethod
     def read(self, run: Run) -> Told:
         """What it knows of the run."""
         raise NotImplementedError
 
-    folder: ClassVar[Path]
+    _shared: ClassVar[ExitStack]
+    _place: ClassVar[Path]
 
-    @pytest.fixture(autouse=True, scope="class")
-    def _home(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-        """One for all that is asked of a tracker: what this machine is needs finding out once."""
-        request.cls.folder = tmp_path_factory.mktemp("tracked")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("GRAFTLM_HOME", str(request.cls.folder / "graftlm"))
-            yield
+    @classmethod
+    def setup_class(cls) -> None:
+        """One home for all that is asked of a tracker: what this machine is needs finding out once."""
+        cls._shared = ExitStack()
+        cls._place = Path(
+            cls._shared.enter_context(TemporaryDirectory(prefix="graftlm-suite-", ignore_cleanup_errors=True))
+        )
+        cls._shared.enter_context(variable("GRAFTLM_HOME", str(cls._place / "graftlm")))
 
-    @pytest.fixture(autouse=True)
-    def _quiet(self) -> None:
+    @classmethod
+    def teardown_class(cls) -> None:
+        cls._shared.close()
+
+    def setup_method(self) -> None:
+        self.folder = self._place
         self.warnings: list[str] = []
+
+    def teardown_method(self) -> None:
+        """The home stays until the last check."""
 
     def plan(self) -> Plan:
         """A short run of a tiny model that is scored."""
+        self.needs_it_to_run()
         data = self.folder / "rows.jsonl"
         rows = ({"input": f"Say {i}", "output": ["one", "two", "three", "four"][i % 4]} for i in range(40))
         data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -120,39 +135,31 @@ class TrackerSuite:
         if event["event"] == "warning":
             self.warnings.append(str(event["message"]))
 
-    def test_it_is_known_without_its_library(self) -> None:
-        """It is imported when it is chosen, and not before."""
-        spec = registry().get(Tracker, self.tracker)
-        theirs = {
-            path.parts[0].removesuffix(".py")
-            for requirement in spec.requires
-            for path in distribution(requirement.distribution).files or ()
-            if len(path.parts) > 1 and ".dist-info" not in path.parts[0] and ".." not in path.parts
-        }
-        source = (
-            "import sys; from graftlm_registry.plugins import registry; from graftlm.api import Tracker;"
-            f"registry().get(Tracker, {self.tracker!r});"
-            f"print(*sorted({theirs | {'torch', 'transformers', 'numpy'}!r} & set(sys.modules)))"
-        )
-        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
-        assert done.stdout.split() == []
-
     def test_it_is_told_of_a_run(self) -> None:
         plan = self.plan()
-        assert plan.problems == ()
+        assert not plan.problems, f"a plan with it cannot be carried out: {'; '.join(plan.problems)}"
         trained = carry_out(plan, registry(), self.on_event, start=start_in_process)
         told, outcome = self.read(Run(trained.run)), trained.outcome
-        assert self.warnings == []
-        assert list(told.of("loss").values()) == pytest.approx(outcome.losses, rel=self.tolerance)
-        assert told.of("validation_loss") == pytest.approx(dict(outcome.validation), rel=self.tolerance)
+        self.quiet()
+        self.same(list(told.of("loss").values()), list(outcome.losses), "the losses of a run")
+        self.same(told.of("validation_loss"), dict(outcome.validation), "the validation losses of a run")
         for name in TOLD:
-            assert list(told.of(name)) == [1, 2, 3, 4, 5, 6], name
-        assert told.of("tokens")[6] == pytest.approx(outcome.tokens, rel=self.tolerance)
-        assert told.state == "done"
-        assert told.results["final_loss"] == pytest.approx(outcome.losses[-1], rel=self.tolerance)
+            steps = list(told.of(name))
+            assert steps == [1, 2, 3, 4, 5, 6], f"of {name} it has the steps {steps}, and six were done"
+        self.same(told.of("tokens")[6], outcome.tokens, "the tokens of six steps")
+        assert told.state == "done", f"a run is done, and it says {told.state!r}"
+        self.same(told.results.get("final_loss", 0.0), outcome.losses[-1], "the last loss")
         scored = {f"{s.evaluation}/{s.metric}/{s.moment}": s.value for s in outcome.scores}
-        assert scored
-        assert {name: told.results[name] for name in scored} == pytest.approx(scored, rel=self.tolerance)
+        assert scored, "the run was not scored"
+        lacks = sorted(scored.keys() - told.results.keys())
+        assert not lacks, f"it was not told the score {', '.join(lacks[:3])}"
+        self.same({name: told.results[name] for name in scored}, scored, "the scores")
+
+    def same(self, found: Any, wanted: Any, about: str) -> None:
+        assert near(found, wanted, rel=self.tolerance), f"{about} are {wanted}, and it has {found}"
+
+    def quiet(self) -> None:
+        assert not self.warnings, f"it was left out, or warned: {'; '.join(self.warnings)}"
 
     def test_a_run_that_goes_on_is_one_run(self) -> None:
         """Stopped after seven steps with the state of the last; then to the end."""
@@ -164,7 +171,7 @@ class TrackerSuite:
         second = self.trackers(run)
         tell(run, second, range(8, 11))
         second.finish("done")
-        assert self.warnings == []
+        self.quiet()
         self.holds(run, 10)
 
     def test_steps_that_are_done_again_are_there_once(self) -> None:
@@ -174,20 +181,22 @@ class TrackerSuite:
             command = [sys.executable, "-c", KILLED, str(run.folder), str(seconds)]
             alone = {name: value for name, value in os.environ.items() if name not in self.shared}
             done = subprocess.run(command, check=False, capture_output=True, text=True, env=alone)
-            assert done.returncode == -9, done.stderr
+            assert done.returncode == -9, f"the process that was to be killed ended by itself: {done.stderr[-300:]}"
             checkpoint(run, 4)
             again = self.trackers(run)
             tell(run, again, range(5, 11))
             again.finish("done")
-            assert self.warnings == []
+            self.quiet()
             self.holds(run, 10)
 
     def holds(self, run: Run, steps: int) -> None:
         told = self.read(run)
-        assert told.state == "done"
+        assert told.state == "done", f"the run is done, and it says {told.state!r}"
         for name in TOLD:
             wanted = {step: figures(step)[FIGURES[name]] for step in range(1, steps + 1)}
-            assert told.of(name) == pytest.approx(wanted, rel=self.tolerance), name
+            found = told.of(name)
+            assert list(found) == list(wanted), f"of {name} it has the steps {list(found)}, not {list(wanted)}"
+            self.same(found, wanted, f"the figures of {name}")
 
     def test_it_is_told_how_a_run_ends(self) -> None:
         for state in ("stopped", "failed"):
@@ -195,8 +204,9 @@ class TrackerSuite:
             trackers = self.trackers(run)
             tell(run, trackers, range(1, 3))
             trackers.finish(state)
-            assert self.read(run).state == state
-        assert self.warnings == []
+            found = self.read(run).state
+            assert found == state, f"the run is {state}, and it says {found!r}"
+        self.quiet()
 
     def test_figures_that_are_no_numbers_do_not_end_it(self) -> None:
         run = self.run()
@@ -204,8 +214,9 @@ class TrackerSuite:
         for step, norm in enumerate((1.0, math.inf, math.nan, 2.0), start=1):
             trackers.on_event({**figures(step), "gradient_norm": norm})
         trackers.finish("done")
-        assert self.warnings == []
-        assert list(self.read(run).of("loss")) == [1, 2, 3, 4]
+        self.quiet()
+        steps = list(self.read(run).of("loss"))
+        assert steps == [1, 2, 3, 4], f"one figure was no number, and of the losses it has the steps {steps} of four"
 
     def test_where_it_cannot_work_the_run_goes_on(self) -> None:
         """Its folder is a file: it fails, or does without."""
@@ -214,8 +225,10 @@ class TrackerSuite:
         trackers = self.trackers(run)
         tell(run, trackers, range(1, 4))
         trackers.finish("done")
-        assert len(self.warnings) == 1
-        assert f"tracker {self.tracker} is left out" in self.warnings[0]
+        words = f"tracker {self.tracker} is left out"
+        assert len(self.warnings) == 1 and words in self.warnings[0], (
+            f"its folder is a file, and the run's warnings are {self.warnings}: it must fail once, or do without"
+        )
 
 
 def figures(step: int) -> dict[str, Any]:

@@ -145,6 +145,7 @@ def template(model: ModelDescription) -> str:
 def graftlm_model_families() -> Iterable[ModelFamily]:
     yield ModelFamily(
         name="falcon",
+        suite="graftlm_plugins.conformance.families:Falcon",
         summary="Falcon in its three layouts, Falcon-H1",
         model_types=tuple(DEFAULTS),
         facts=facts,

@@ -175,6 +175,7 @@ def _asks_with_new_line(folder: Path) -> bool:
 def graftlm_model_families() -> Iterable[ModelFamily]:
     yield ModelFamily(
         name="glm",
+        suite="graftlm_plugins.conformance.families:Glm",
         summary="GLM-4, GLM-4.5; ChatGLM with the code of its checkpoints",
         model_types=tuple(DEFAULTS),
         facts=facts,

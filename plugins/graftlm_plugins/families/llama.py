@@ -55,6 +55,7 @@ def _has_chatml(model: ModelDescription) -> bool:
 def graftlm_model_families() -> Iterable[ModelFamily]:
     yield ModelFamily(
         name="llama",
+        suite="graftlm_plugins.conformance.families:Llama",
         summary="Llama, and what is built like it: Falcon3, Vicuna, …",
         model_types=("llama",),
         facts=facts,

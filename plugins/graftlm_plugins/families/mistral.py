@@ -89,6 +89,7 @@ def template(model: ModelDescription) -> str:
 def graftlm_model_families() -> Iterable[ModelFamily]:
     yield ModelFamily(
         name="mistral",
+        suite="graftlm_plugins.conformance.families:Mistral",
         summary="Mistral, Ministral, Mixtral",
         model_types=tuple(DEFAULTS),
         facts=facts,

@@ -118,6 +118,7 @@ def template(model: ModelDescription) -> str:
 def graftlm_model_families() -> Iterable[ModelFamily]:
     yield ModelFamily(
         name="qwen",
+        suite="graftlm_plugins.conformance.families:Qwen",
         summary="Qwen2, Qwen2.5, Qwen3 and Qwen3.5, dense, mixtures of experts, and Qwen3-Next",
         model_types=tuple(DEFAULTS),
         facts=facts,

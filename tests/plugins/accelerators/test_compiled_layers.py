@@ -16,9 +16,9 @@ from graftlm.testing.gradients import gradients
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler here")
 class Compiled(AcceleratorSuite):
-    @pytest.fixture(params=("mistral", pytest.param("falcon-7b", marks=pytest.mark.slow)))
-    def models(self, request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, str]:
-        return {request.param: str(small_model(request.param, tmp_path))}
+    @pytest.fixture(autouse=True, params=("mistral", pytest.param("falcon-7b", marks=pytest.mark.slow)))
+    def _model(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        self.models = (str(small_model(request.param, tmp_path)),)
 
 
 class TestTraced(Compiled):
@@ -27,36 +27,36 @@ class TestTraced(Compiled):
     accelerators = ("supervised-logits", "compile")
     options: ClassVar[Mapping[str, Mapping[str, str]]] = {"compile": {"compiler": "aot_eager"}}
 
-    def test_the_gradients_are_those_of_plain_execution(self, models: Mapping[str, str]) -> None:
+    def test_the_gradients_are_those_of_plain_execution(self) -> None:
         """Both layers are the same code; the second comes with a gradient, which is another version of it."""
-        ((name, model),) = models.items()
+        (model,) = self.models
         plain = gradients(self.plain(model), self.folder)
         found = gradients(self._plan(model, self.accelerators), self.folder)
-        assert found.error(plain) <= self.tolerance, name
+        assert found.error(plain) <= self.tolerance, model
         assert found.loss == pytest.approx(plain.loss, rel=self.tolerance)
         assert found.left == plain.left
         assert found.happened["compile"] == {"layers": 2, "graphs": 2, "graph breaks": 0, "recompilations": 1}
 
     @pytest.mark.slow
-    def test_in_bf16_they_are_as_near_to_fp32_as_plain_execution(self, models: Mapping[str, str]) -> None:
-        super().test_in_bf16_they_are_as_near_to_fp32_as_plain_execution(models)
+    def test_in_bf16_they_are_as_near_to_fp32_as_plain_execution(self) -> None:
+        super().test_in_bf16_they_are_as_near_to_fp32_as_plain_execution()
 
     @pytest.mark.slow
-    def test_checkpointing_changes_no_gradient(self, models: Mapping[str, str]) -> None:
+    def test_checkpointing_changes_no_gradient(self) -> None:
         """And layers are compiled all the same: torch leaves one alone that it cannot see into behind a checkpoint."""
-        super().test_checkpointing_changes_no_gradient(models)
-        for model in models.values():
+        super().test_checkpointing_changes_no_gradient()
+        for model in self.models:
             for names in (("varlen", "compile"), ("sdpa", "compile")):
                 plan = self._plan(model, names, gradient_checkpointing=True)
                 assert plan.problems or gradients(plan, self.folder).happened["compile"]["graphs"] > 0, names
 
     @pytest.mark.slow
-    def test_fifty_steps_go_the_same_way(self, models: Mapping[str, str]) -> None:
-        super().test_fifty_steps_go_the_same_way(models)
+    def test_fifty_steps_go_the_same_way(self) -> None:
+        super().test_fifty_steps_go_the_same_way()
 
     @pytest.mark.slow
-    def test_nothing_of_it_is_left_afterwards(self, models: Mapping[str, str]) -> None:
-        super().test_nothing_of_it_is_left_afterwards(models)
+    def test_nothing_of_it_is_left_afterwards(self) -> None:
+        super().test_nothing_of_it_is_left_afterwards()
 
 
 @pytest.mark.slow

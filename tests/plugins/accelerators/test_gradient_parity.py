@@ -23,30 +23,30 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 class TestTogether(AcceleratorSuite):
     accelerators = ("varlen", "fused-lora", "supervised-logits")
 
-    @pytest.fixture(params=CORE)
-    def models(self, request: pytest.FixtureRequest, small_models: Mapping[str, str]) -> Mapping[str, str]:
-        return {request.param: small_models[request.param]}
+    @pytest.fixture(autouse=True, params=CORE)
+    def _model(self, request: pytest.FixtureRequest, small_models: Mapping[str, str]) -> None:
+        self.models = (small_models[request.param],)
 
 
 class TestOnEveryOtherArchitecture(TestTogether):
     """What takes longest is run by ``make test-all``."""
 
-    @pytest.fixture(params=[name for name in ARCHITECTURES if name not in CORE])
-    def models(self, request: pytest.FixtureRequest, small_models: Mapping[str, str]) -> Mapping[str, str]:
-        return {request.param: small_models[request.param]}
+    @pytest.fixture(autouse=True, params=[name for name in ARCHITECTURES if name not in CORE])
+    def _model(self, request: pytest.FixtureRequest, small_models: Mapping[str, str]) -> None:
+        self.models = (small_models[request.param],)
 
     @pytest.mark.slow
-    def test_in_bf16_they_are_as_near_to_fp32_as_plain_execution(self, models: Mapping[str, str]) -> None:
-        super().test_in_bf16_they_are_as_near_to_fp32_as_plain_execution(models)
+    def test_in_bf16_they_are_as_near_to_fp32_as_plain_execution(self) -> None:
+        super().test_in_bf16_they_are_as_near_to_fp32_as_plain_execution()
 
     @pytest.mark.slow
-    def test_checkpointing_changes_no_gradient(self, models: Mapping[str, str]) -> None:
-        super().test_checkpointing_changes_no_gradient(models)
+    def test_checkpointing_changes_no_gradient(self) -> None:
+        super().test_checkpointing_changes_no_gradient()
 
     @pytest.mark.slow
-    def test_fifty_steps_go_the_same_way(self, models: Mapping[str, str]) -> None:
-        super().test_fifty_steps_go_the_same_way(models)
+    def test_fifty_steps_go_the_same_way(self) -> None:
+        super().test_fifty_steps_go_the_same_way()
 
     @pytest.mark.slow
-    def test_nothing_of_it_is_left_afterwards(self, models: Mapping[str, str]) -> None:
-        super().test_nothing_of_it_is_left_afterwards(models)
+    def test_nothing_of_it_is_left_afterwards(self) -> None:
+        super().test_nothing_of_it_is_left_afterwards()

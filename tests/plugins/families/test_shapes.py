@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from graftlm.api import FamilyFacts, ModelError, ModelFamily
-from graftlm.testing.families import check_shape
+from graftlm.testing.family_checks import check_shape
 from graftlm.testing.tiny_models import build
 from graftlm_registry.models import catalogue
 from graftlm_registry.plugins import registry

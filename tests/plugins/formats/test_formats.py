@@ -34,7 +34,7 @@ def call(name: Any = "weather", arguments: Any = '{"city": "Bergen"}', **more: A
 
 
 class TestAlpaca(FormatSuite):
-    data_format = "alpaca"
+    format = "alpaca"
     examples = (
         ({"instruction": "q", "output": "a"}, (U, A)),
         ({"instruction": "q", "input": "", "output": "a", "text": "q: a"}, (U, A)),
@@ -61,7 +61,7 @@ class TestAlpaca(FormatSuite):
 
 
 class TestPairs(FormatSuite):
-    data_format = "pairs"
+    format = "pairs"
     examples = (
         ({"input": "q", "output": "a"}, (U, A)),
         ({"prompt": "q", "completion": "a"}, (U, A)),
@@ -102,7 +102,7 @@ class TestPairs(FormatSuite):
 
 
 class TestShareGpt(FormatSuite):
-    data_format = "sharegpt"
+    format = "sharegpt"
     examples = (
         (turns(("human", "q"), ("gpt", "a")), (U, A)),
         (turns(("user", "q"), ("assistant", "a"), system="s"), (S, U, A)),
@@ -154,7 +154,7 @@ class TestShareGpt(FormatSuite):
 
 
 class TestOpenAi(FormatSuite):
-    data_format = "openai"
+    format = "openai"
     examples = (
         (chat(user(), assistant()), (U, A)),
         (chat(user(), assistant(), source="a forum", prompt="q"), (U, A)),
@@ -222,7 +222,7 @@ class TestOpenAi(FormatSuite):
 
 
 class TestChatGlm3(FormatSuite):
-    data_format = "chatglm3"
+    format = "chatglm3"
     examples = (
         (chat(user(), assistant(), field="conversations"), (U, A)),
         (
@@ -261,7 +261,7 @@ class TestChatGlm3(FormatSuite):
 
 
 class TestHumanAssistant(FormatSuite):
-    data_format = "human-assistant"
+    format = "human-assistant"
     examples = (
         ({"text": "<HUMAN>: q\n<ASSISTANT>: a"}, (U, A)),
         ({"text": "s\n<HUMAN>: q <ASSISTANT>: a\n\n<HUMAN>:\nq\n<ASSISTANT>: a\n", "url": "x"}, (S, U, A, U, A)),
@@ -271,7 +271,7 @@ class TestHumanAssistant(FormatSuite):
 
 
 class TestText(FormatSuite):
-    data_format = "text"
+    format = "text"
     examples = (
         ({"text": "Snow is white.\n\nCoal is black.\n"}, (Message("document", "Snow is white.\n\nCoal is black.\n"),)),
         ({"text": "x", "url": "y", "label": None, "messages": None, "images": []}, (Message("document", "x"),)),

@@ -9,7 +9,7 @@ from quantized_bases import DENSE, MOE, of
 from graftlm.contracts.load import LoadPlan
 from graftlm.contracts.services import LoadContext
 from graftlm.contracts.specs import Quantization
-from graftlm.testing.quantizations import linear_weights, relative_error, stored_bytes
+from graftlm.testing.quantized_weights import linear_weights, relative_error, stored_bytes
 from graftlm_registry.plugins import registry
 
 NAMES = ("nf4", "fp4", "int8", "torchao-int8")
@@ -25,7 +25,7 @@ def test_each_is_found_by_its_names() -> None:
 
 
 def test_none_leaves_the_weights_and_refuses_a_checkpoint_that_is_quantized(tmp_path: Path) -> None:
-    from graftlm.testing.quantizations import situation
+    from graftlm.testing.situations import situation
 
     suite = of("none", tmp_path)
     model = suite.original(DENSE["mistral"])
