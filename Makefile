@@ -16,7 +16,7 @@ GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
 SMALL := hatchling editables pytest hypothesis nvidia-ml-py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-store test-faults test-faults-long test-environments test-gpu lint format bench bench-cpu bench-engine bench-gpu parity judgement wheels wheels-environments clean
+.PHONY: help demo test test-all test-store test-faults test-faults-long test-environments test-gpu lint format bench bench-cpu bench-engine bench-gpu parity judgement docs docs-reference wheels wheels-environments clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,13 @@ lint: $(INSTALLED) ## ruff, mypy --strict, import-linter
 format: $(INSTALLED) ## Let ruff format and sort
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## The documentation as a site, in build/docs; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -n -q -b html -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
+docs-reference: $(INSTALLED) ## Write the pages that are made from the code, and the tables of results
+	$(BIN)/python docs/make_reference.py
 
 bench: $(INSTALLED) ## Start-up, encoding against datasets.map, training against the same script by hand, memory
 	$(BIN)/python benchmarks/startup.py
@@ -127,4 +134,4 @@ judgement: $(INSTALLED) ## Advice, gaps, forgetting and its cures on the built-i
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/judgement/run.py --out .bench/judgement
 
 clean: ## Remove the environment and what the tools leave
-	rm -rf $(VENV) .venv-gpu wheels .home .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-gpu wheels build .home .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

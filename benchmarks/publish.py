@@ -2,7 +2,7 @@
 
 The archive is what ``graftlm bench report`` makes the page from: the page itself is half script.
 
-``python publish.py FOLDER …``; the table in the README is that of the suite ``cpu``.
+``python publish.py FOLDER …``; the table in ``docs/guide/benchmarks.md`` is that of the suite ``cpu``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from graftlm.comparing.results import ResultFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ("report.md", "report.json")
+PAGE = ROOT / "docs" / "guide" / "benchmarks.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
@@ -37,7 +38,7 @@ def publish(folder: Path) -> str:
         for name in ("suite.json", "runs"):
             archive.add(folder / name, arcname=name)
     if title == "cpu":
-        _into_readme(f"{_caption(report, target)}\n\n{readme_table(report)}")
+        _into_page(f"{_caption(report, target)}\n\n{readme_table(report)}")
     return f"kept in {target}"
 
 
@@ -47,15 +48,14 @@ def _caption(report: Report, target: Path) -> str:
     page = f"tar xf {place}/runs.tar.xz --one-top-level=cpu && graftlm bench report cpu"
     return (
         f"{report.created[:10]}, {where}, medians of {report.rounds} rounds, ratios of tokens/s to `trainer` with 95% "
-        f"intervals ([the whole report]({place}/report.md); `{page}` makes its page):"
+        f"intervals ([the whole report](../../{place}/report.md); `{page}` makes its page):"
     )
 
 
-def _into_readme(table: str) -> None:
-    path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
+def _into_page(table: str) -> None:
+    text = PAGE.read_text(encoding="utf-8")
     begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    path.write_text(f"{text[:begin]}\n{table.strip()}\n{text[end:]}", encoding="utf-8")
+    PAGE.write_text(f"{text[:begin]}\n{table.strip()}\n{text[end:]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import pluggy
 
 from graftlm import hookspecs
 from graftlm.contracts.spec import Spec
-from graftlm.contracts.specs import STAGES, Evaluator
+from graftlm.contracts.specs import Evaluator
+from graftlm.contracts.stages import STAGES
 
 GROUP = "graftlm.v1"
 ALLOWED, REFUSED = "GRAFTLM_PLUGINS", "GRAFTLM_NO_PLUGINS"

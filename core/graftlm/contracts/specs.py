@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .spec import Spec
+from .stages import Stage
 
 if TYPE_CHECKING:  # annotations only: the front must start in a blink
     from .conversation import Conversation, RenderOptions, Span
@@ -115,10 +116,6 @@ class Quantization(Spec):
     target: str
     exact_linear: bool = False
     supports: Callable[[Situation], Sequence[str]] = anywhere
-
-
-Stage = Literal["import", "load", "model", "adapter", "step"]
-STAGES: tuple[Stage, ...] = ("import", "load", "model", "adapter", "step")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -9,7 +9,8 @@ from typing import Any
 from graftlm.contracts.errors import RunError
 from graftlm.contracts.plan import Plan
 from graftlm.contracts.services import LossFunction, PatchContext
-from graftlm.contracts.specs import Accelerator, Stage
+from graftlm.contracts.specs import Accelerator
+from graftlm.contracts.stages import Stage
 from graftlm_registry.plugins import registry
 
 from .targets import resolve_target
