@@ -16,7 +16,7 @@ GPU_PIP := $(if $(wildcard wheels),--no-index --find-links wheels)
 SMALL := hatchling editables pytest hypothesis nvidia-ml-py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-store test-faults test-faults-long test-environments test-gpu lint format bench bench-cpu bench-engine bench-gpu parity judgement docs docs-reference wheels wheels-environments clean
+.PHONY: help demo test test-all test-store test-faults test-faults-long test-environments test-scaffolds test-gpu lint format bench bench-cpu bench-engine bench-gpu parity judgement docs docs-reference wheels wheels-environments clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ test-faults-long: $(INSTALLED) ## A run of half an hour, killed five times, agai
 
 test-environments: $(INSTALLED) ## Make every backend's environment from nothing, and train in each (about an hour on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m environments -rs --durations=0 tests/environments
+
+test-scaffolds: $(INSTALLED) ## Every kind of plugin from nothing in a fresh environment: new, install, pytest, check (half an hour on 2 cores)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/kit/fresh_environment.py
 
 test-gpu: $(GPU_INSTALLED) ## The tests that need a GPU, with the torch that is installed
 	$(GPU_BIN)/python -m pytest -m gpu -rs

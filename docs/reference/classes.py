@@ -41,7 +41,8 @@ def fields_table(kind: type) -> str:
     header = ["field", "type", *([] if protocol else ["default"])]
     told = any(field.meaning for field in found)
     rows = [
-        [f"`{f.name}`", f"`{f.type}`", *([] if protocol else [f.default]), *([f.meaning] if told else [])] for f in found
+        [f"`{f.name}`", f"`{f.type}`", *([] if protocol else [f.default]), *([f.meaning] if told else [])]
+        for f in found
     ]
     return "\n" + table([*header, *([""] if told else [])], rows) if found else ""
 
@@ -53,7 +54,9 @@ def methods(kind: type) -> str:
         if isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name == "__call__"):
             is_property = any(ast.unparse(mark) == "property" for mark in node.decorator_list)
             returns = f" -> {_plain(ast.unparse(node.returns))}" if node.returns else ""
-            head = f"{node.name}:{returns[3:]}" if is_property else f"def {node.name}({ast.unparse(node.args)}){returns}"
+            head = (
+                f"{node.name}:{returns[3:]}" if is_property else f"def {node.name}({ast.unparse(node.args)}){returns}"
+            )
             parts.append(f"\n{python(head)}\n{prose(ast.get_docstring(node))}".rstrip() + "\n")
     return "".join(parts)
 

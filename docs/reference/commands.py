@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import click
-from reference.markdown import MADE, table
 
 from graftlm.cli import COMMANDS, cli
+from reference.markdown import MADE, table
 
 WIDTH = 100
 
@@ -19,8 +19,8 @@ def command_pages() -> Iterator[tuple[str, str]]:
     names = "\n".join(COMMANDS)
     yield (
         "commands/index.md",
-        f"{_made()}# Commands\n\n`graftlm VERB DATA --model M` for what works on data, `graftlm NOUN VERB` for what is kept. The "
-        f"same flag means the same in every command.\n\n{table(('command', 'what it does'), listed)}\n"
+        f"{_made()}# Commands\n\n`graftlm VERB DATA --model M` for what works on data, `graftlm NOUN VERB` for what is "
+        f"kept. The same flag means the same in every command.\n\n{table(('command', 'what it does'), listed)}\n"
         f"```{{toctree}}\n:hidden:\n\n{names}\n```\n\n## graftlm\n\n{_help(root)}",
     )
     for name in COMMANDS:

@@ -8,18 +8,17 @@ import re
 from collections.abc import Mapping
 from typing import get_type_hints
 
-from reference.classes import fields_table, methods, signature, told_of
-from reference.markdown import MADE, anchor, prose, python, table
-
 from graftlm import api, hookspecs
 from graftlm.contracts.spec import Spec
 from graftlm.contracts.stages import STAGES
 from graftlm_registry.discovery import GROUP, HOOKS, KIND_OF_HOOK
+from reference.classes import fields_table, methods, signature, told_of
+from reference.markdown import MADE, anchor, prose, python, table
 
 BEGIN = f"""\
-A plugin is a module of a distribution of its own, named by an entry point of the group `{GROUP}`. Its functions that bear the
-names of hooks are found by `graftlm.api.hookimpl`, and everything else that it needs stands in `graftlm.api` too
-([all of it](plugins/api.md)). How to write one from nothing is told in [Write a plugin](plugins/index.md).
+A plugin is a module of a distribution of its own, named by an entry point of the group `{GROUP}`. All that it needs of
+graftlm stands in `graftlm.api` ([all of it](plugins/api.md)). How to write one from nothing is told in
+[Write a plugin](plugins/index.md).
 """
 
 
@@ -29,7 +28,7 @@ def hooks_page() -> str:
         MADE.format(source="core/graftlm/hookspecs.py and core/graftlm/contracts"),
         f"# Hooks\n\n{prose(hookspecs.__doc__)}\n\n{BEGIN}\n",
         _overview(),
-        f"\n## What every spec has\n\n{prose(Spec.__doc__)}\n{fields_table(Spec)}",
+        f"\n## Spec\n\nWhat every one of them has. {prose(Spec.__doc__)}\n{fields_table(Spec)}",
     ]
     for heading, hooks in _groups().items():
         parts.append(f"\n## {heading}\n")
@@ -74,17 +73,15 @@ def _hook(hook: str) -> str:
     if any(kind.__name__ == "Accelerator" for kind in specs_of(hook)):
         rows = [(f"`{stage}`", when) for stage, when in STAGES.items()]
         parts.append(
-            "\n#### The stages of an accelerator\n\nIn this order. Within a stage the accelerators' patches are entered in "
-            "the order of the plan, and all are left, the last one first, before what was trained is kept and proved.\n\n"
-            + table(("stage", "when"), rows)
+            "\n#### The stages of an accelerator\n\nIn this order. Within a stage the accelerators' patches are "
+            "entered in the order of the plan. All are left, the last one first, before what was trained is kept and "
+            "proved.\n\n" + table(("stage", "when"), rows)
         )
     return "".join(parts)
 
 
 def _spec(kind: type[Spec]) -> str:
-    return (
-        f"\n#### {kind.__name__}\n\n{prose(kind.__doc__)}\n{fields_table(kind)}{methods(kind)}{_see(kind)}"
-    )
+    return f"\n#### {kind.__name__}\n\n{prose(kind.__doc__)}\n{fields_table(kind)}{methods(kind)}{_see(kind)}"
 
 
 def _see(kind: type[Spec]) -> str:

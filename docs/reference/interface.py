@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
 from typing import Any
-
-from reference.classes import fields_table, methods, signature
-from reference.markdown import MADE, prose, python
 
 from graftlm import api
 from graftlm.contracts.spec import Spec
+from reference.classes import fields_table, methods, signature
+from reference.markdown import MADE, prose, python
 
 HEADINGS = {
     "spec": "Options and requirements",
@@ -31,8 +29,9 @@ HEADINGS = {
 }
 """By module of ``graftlm.contracts``, in the order of the page."""
 BEGIN = """\
-What `graftlm.api` exports, but for the specs themselves, which stand on the page of [hooks](../hooks.md). A plugin imports nothing
-else of graftlm: what it needs of a run is handed to it, as a value or as an object of one of the protocols below.
+What `graftlm.api` exports, but for the specs themselves, which stand on the page of [hooks](../hooks.md). A plugin
+imports nothing else of graftlm: what it needs of a run is handed to it, as a value or as an object of one of the
+protocols below.
 """
 
 
@@ -85,5 +84,3 @@ def _alias(name: str, thing: Any) -> str:
     if name == "hookimpl":
         return "The decorator that marks a plugin's function as one of the [hooks](../hooks.md)."
     return f"`{str(thing).removeprefix('typing.')}`"
-
-

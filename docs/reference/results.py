@@ -54,7 +54,9 @@ def speed() -> str:
     rows = []
     for backend in dict.fromkeys(key[0] for key in plain):
         found = [plain[backend, *work] for work in works]
-        rows.append((f"`{backend}`", *(_ratio(cell) for cell in found), _span(found, "first_step_seconds", "{:.1f}", 1)))
+        rows.append(
+            (f"`{backend}`", *(_ratio(cell) for cell in found), _span(found, "first_step_seconds", "{:.1f}", 1))
+        )
     header = ("backend", *(f"{data}, {model}" for data, model in works), "seconds to the first step")
     return f"{table(header, rows)}\n{_about(report, 'cpu')}\n"
 
@@ -87,8 +89,11 @@ def environments() -> str:
         for name, made in kept["environments"].items()
     ]
     header = ("environment", "to download", "on disk", "made in", "with")
-    about = f"{kept['date'][:10]}, {kept['machine']}, by {', '.join({m['installer'] for m in kept['environments'].values()})}"
-    return f"{table(header, rows, numbers=(1, 2, 3))}\n{about}, torch shared with the base environment; {_file(path)}.\n"
+    installers = ", ".join(sorted({made["installer"] for made in kept["environments"].values()}))
+    about = f"{kept['date'][:10]}, {kept['machine']}, by {installers}"
+    return (
+        f"{table(header, rows, numbers=(1, 2, 3))}\n{about}, torch shared with the base environment. {_file(path)}.\n"
+    )
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
@@ -122,8 +127,8 @@ def _about(report: Json, suite: str) -> str:
     about = report["about"]
     rounds = f"{report['rounds']} interleaved rounds" if report["rounds"] > 1 else "one round"
     return (
-        f"{report['created'][:10]}, {about['processor']}, {rounds}, graftlm's {about['graftlm']}, Python {about['Python']}; "
-        f"{about['packages']}. {_file(_folder(suite) / 'report.md')}."
+        f"{report['created'][:10]}, {about['processor']}, {rounds}, graftlm's {about['graftlm']}, "
+        f"Python {about['Python']}; {about['packages']}. {_file(_folder(suite) / 'report.md')}."
     )
 
 

@@ -42,7 +42,9 @@ def _commands(text: str) -> Iterator[Command]:
         yield Command(COMMENT.sub("", first), tuple(shown))
 
 
-def named_file(page: Path, name: str) -> str:
-    """The block whose first line is a comment with this file's name."""
-    (found,) = [block.text for block in blocks(page) if block.text.split("\n", 1)[0] == f"# {name}"]
-    return found
+def file_of(page: Path, name: str) -> str:
+    """A file that a page shows: the blocks whose first line is a comment with its name, one after the other."""
+    parts = [block.text.partition("\n") for block in blocks(page, "python")]
+    found = [rest for first, _, rest in parts if first == f"# {name}"]
+    assert found, f"{page.name} has no file {name}"
+    return "\n\n".join(found)

@@ -14,7 +14,15 @@ from conftest import ROOT
 pytest.importorskip("sphinx")
 
 REMOTE = re.compile(r"(?:https?:)?//", re.I)
-LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data", "embed": "src", "link": "href"}
+LOADS = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "object": "data",
+    "embed": "src",
+    "link": "href",
+}
 
 
 class Loaded(HTMLParser):

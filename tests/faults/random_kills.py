@@ -164,10 +164,18 @@ class Campaign:
 
     def look(self, run: Any) -> None:
         """What a kill left: every checkpoint that has a name is whole."""
+        from graftlm.contracts.errors import StoreError
+
         for step in run.checkpoints().steps():
             from graftlm_registry.runs.checkpoints import verified
 
-            verified(run.checkpoints().folder / f"step-{step:010}")
+            path = run.checkpoints().folder / f"step-{step:010}"
+            try:
+                verified(path)
+            except StoreError:
+                if path.exists():  # a worker that lost its supervisor saves once more, and takes the oldest away
+                    raise
+                continue
             self.counts.verified += 1
         hidden = list(run.checkpoints().folder.glob(".*")) if run.checkpoints().folder.is_dir() else []
         self.counts.cut_short += len(hidden)
@@ -175,6 +183,7 @@ class Campaign:
     def judge(self, run: Any, wanted: Any) -> None:
         from graftlm_registry.adapters import open_store
         from graftlm_registry.adapters.collecting import collect
+        from graftlm_registry.runs.folder import sweep
 
         found = run.outcome()
         if found is None:
@@ -192,6 +201,7 @@ class Campaign:
             self.counts.told.append(f"left in the store's staging: {left}")
         if warned := [line for line in warnings_of(run) if "is taken" in line]:
             self.counts.told.append(f"{run.name}: {warned}")
+        sweep()  # as the next run does: a supervisor may be killed right before it removes what it needs no more
         if left := [path.name for path in run.folder.iterdir() if path.name in ("checkpoints", "staged", "encoded")]:
             self.counts.told.append(f"left in the run's folder: {left}")
 

@@ -49,6 +49,13 @@ def test_the_command_is_in_its_group(graftlm: Callable[..., subprocess.Completed
     assert "import-llamafactory" in graftlm("config", "--help").stdout
 
 
+def test_the_command_is_what_graftlm_asks_of_one(graftlm: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    judged = graftlm("plugins", "check", "command/import-llamafactory")
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert "graftlm_llamafactory.conformance:ImportSuite" in judged.stdout
+    assert "not asked" not in judged.stdout
+
+
 def test_nothing_heavy_is_imported_with_it(graftlm: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     code = (
         "import sys, graftlm_llamafactory, graftlm_llamafactory.importing.command;"

@@ -79,7 +79,9 @@ def _leave_out(ctx: click.Context, param: click.Parameter, names: Sequence[str])
             raise click.UsageError(unknown("plugin", name, known))
 
 
-@click.group(cls=MainGroup, commands_by_name=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=MainGroup, commands_by_name=COMMANDS, listed=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="graftlm", message="graftlm %(version)s")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")  # main() reads it
 @click.option(

@@ -1,4 +1,4 @@
-"""``graftlm plugins list|show|check``."""
+"""``graftlm plugins list|show|check|new``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .plugins_check import check
+from .plugins_new import new
 
 if TYPE_CHECKING:
     from graftlm.contracts.spec import Requirement, Spec
@@ -23,7 +24,7 @@ NAMED = 4
 
 @click.group()
 def plugins() -> None:
-    """List, show and check the plugins."""
+    """List, show, check and write plugins."""
 
 
 @plugins.command("list")
@@ -183,3 +184,4 @@ def named(known: Registry, name: str) -> tuple[str, str]:
 
 
 plugins.add_command(check)
+plugins.add_command(new)

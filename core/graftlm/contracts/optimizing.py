@@ -21,6 +21,7 @@ class Optimizer(Spec):
     ``torch.optim.Optimizer``: ``groups`` are parameter groups as torch has them, each with its ``lr``;
     ``learning_rate`` is the peak, ``options`` are the plugin's own. The rate of each step is set by whoever trains.
     ``state_bytes`` is what it keeps of a trained parameter, in bytes, for the plan's estimate of memory.
+    ``supports(situation)`` gives reasons against, none where it works.
     """
 
     kind: ClassVar[str] = "optimizer"

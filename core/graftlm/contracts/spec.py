@@ -54,7 +54,8 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Spec:
-    """A contribution. ``name`` is the value of the flag that selects it; ``summary`` is one line.
+    """A contribution. ``name`` is the value of the flag that selects it, ``aliases`` are others for it;
+    ``summary`` is one line. ``requires`` and ``options`` are looked at when it is selected.
 
     ``unavailable`` says why it cannot be chosen, whatever is installed: it is known so that who asks for it is told.
     ``suite`` is the target of the class that judges it (see ``graftlm.testing``), for ``graftlm plugins check``.

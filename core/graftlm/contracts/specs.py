@@ -34,8 +34,9 @@ class DataFormat(Spec):
     """How records of one shape become conversations.
 
     ``recognises(record)`` looks at field names and types only. ``parse(record)`` raises ``DataError`` with the reason,
-    without the place, which the reader adds. ``write(conversation)`` is its inverse, for ``graftlm data convert``; it
-    raises ``DataError`` where the format cannot say it. ``documents``: its records are texts without turns.
+    without the place, which the reader adds. ``fields`` are those that it reads. ``write(conversation)`` is its
+    inverse, for ``graftlm data convert``; it raises ``DataError`` where the format cannot say it. ``documents``: its
+    records are texts without turns.
 
     Records that hold images, or compare or judge answers, are refused before any format is asked.
     """
@@ -91,7 +92,7 @@ class ModelSource(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ModelFamily(Spec):
-    """Architectures that share their facts.
+    """Architectures that share their facts: those of ``model_types``, as a ``config.json`` names them.
 
     ``facts(config)`` takes a ``config.json`` as a dict. ``template(description)`` names the prompt template of a model.
     """
@@ -108,7 +109,7 @@ class Quantization(Spec):
 
     ``target`` resolves to a ``Quantizer`` (see the service protocols). ``bits`` is per weight, scales included; 0
     leaves the dtype. ``exact_linear``: it takes modules that are ``nn.Linear`` itself, so that a family's subclasses
-    are replaced by it while the base is loaded.
+    are replaced by it while the base is loaded. ``supports(situation)`` gives reasons against, none where it works.
     """
 
     kind: ClassVar[str] = "quantization"
@@ -131,8 +132,8 @@ class Accelerator(Spec):
     that it holds at once, where it does not hold those of every position: the plan's memory is reckoned by them, and by
     ``packs``.
 
-    ``rank`` is its place where ``--accelerator auto`` chooses: the highest first, 0 never. ``gain`` says in a few words
-    what it saves.
+    ``supports(situation)`` gives reasons against, none where it is sound. ``rank`` is its place where ``--accelerator
+    auto`` chooses: the highest first, 0 never. ``gain`` says in a few words what it saves.
     """
 
     kind: ClassVar[str] = "accelerator"
@@ -190,6 +191,7 @@ class TuningMethod(Spec):
     ``suggestions`` are settings that suit it, by name, before the model's own. ``trained(shape, method)`` counts
     the parameters that it trains, for the plan's estimate of memory. ``check(method, facts)`` gives reasons against
     its settings and options, together and for this model. ``combining`` says how its adapters can be made one.
+    ``supports(situation)`` gives reasons against, none where it works.
     """
 
     kind: ClassVar[str] = "method"
@@ -231,8 +233,9 @@ class Backend(Spec):
     ``environment`` is None where the base environment serves. ``packs``: it passes the positions of packed batches on;
     ``losses``: it computes its loss by ``context.loss``, so that an accelerator can bring another. ``plain``: it stays
     as it is where nobody asks for accelerators: a baseline, or what accelerates itself. ``follows`` names the settings
-    that it follows beyond those that every backend does (``by_backend`` in the settings' table). ``notes`` are
-    sentences that a plan shows and that stop nothing. ``check(plan)`` gives reasons against the whole of a plan.
+    that it follows beyond those that every backend does (``by_backend`` in the settings' table).
+    ``supports(situation)`` gives reasons against, none where it works; ``notes(situation)`` sentences that a plan
+    shows and that stop nothing. ``check(plan)`` gives reasons against the whole of a plan.
     ``resumes``: a run of it can be stopped anywhere and gone on with: it takes its steps from ``context.steps``, and
     tells ``context.resumable`` of whatever it keeps from one step to the next.
     ``as_is``: somebody's script, with whatever it makes of the plan: what it does is measured and told in a comparison,
@@ -255,7 +258,7 @@ class Backend(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class BackendPreset(Spec):
-    """A name for a combination: ``--backend NAME`` means this backend with these accelerators."""
+    """A name for a combination: ``--backend NAME`` means this ``backend`` with these ``accelerators``."""
 
     kind: ClassVar[str] = "backend"
     backend: str
@@ -273,7 +276,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Evaluator(Spec):
-    """How answers are scored. ``target`` resolves to a callable from an ``EvaluationContext`` to an
+    """How answers are scored, by ``metrics``. ``target`` resolves to a callable from an ``EvaluationContext`` to an
     ``EvaluationResult``. ``check(options)`` gives reasons against the options of evaluators; ``fingerprint(options)``
     is of what they stand for beside their text, such as a file's content.
 

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 
 from graftlm.contracts.config import RunConfig
 from graftlm.contracts.plan import Plan
+from graftlm.contracts.specs import Accelerator
 from graftlm.planning.resolve import resolve
 from graftlm.running.train import carry_out
 from graftlm_registry.plugins import registry
 
-from .gaps import skip_unless
+from .gaps import optional, skip_unless
 from .gradients import Gradients, gradients, library_code
 from .in_process import start_in_process
 from .numbers import furthest, near
@@ -26,6 +27,8 @@ from .suite import Suite
 PLAIN = ("sdpa", "eager")
 """Attention as transformers has it, by architecture."""
 DRAWS = 3
+SMALL = 1e-4
+"""Of the norm of all gradients: what is smaller may be a sum that comes to zero."""
 
 
 class AcceleratorSuite(Suite):
@@ -85,6 +88,40 @@ class AcceleratorSuite(Suite):
                 )
         skip_unless(compared, f"no plan allows it in bf16: {self.refused(dtype='bf16')}")
 
+    def test_it_does_what_it_says(self) -> None:
+        """While it is in force something computes otherwise: what it says that it did is no proof that it did it."""
+        specs = [registry().get(Accelerator, name) for name in self.accelerators]
+        patching = [spec.name for spec in specs if spec.patches or spec.loss]
+        skip_unless(patching, "it has no patch and no loss: it asks transformers for an attention alone")
+        for model in self.models:
+            plain = gradients(self.plain(model), self.folder)
+            for name in patching:
+                plan = self._plan(model, (name,))
+                if plan.problems:
+                    continue
+                found = gradients(plan, self.folder)
+                said = ", ".join(f"{what}: {much}" for what, much in found.happened[name].items())
+                did = any(found.happened[name].values())
+                assert did, (
+                    f"{name} on {_short(model)} says that it did nothing ({said}): refuse the plan, or the model"
+                )
+                assert found.other_than(plain), (
+                    f"{name} on {_short(model)} says that it did something ({said}), and nothing computes otherwise "
+                    "than in plain execution"
+                )
+
+    @optional
+    def test_a_base_s_own_weights_have_the_gradients_of_plain_execution(self) -> None:
+        """Where the base is trained itself; most gradients of it are not needed for an adapter."""
+        compared = 0
+        for model in self.models[:1]:
+            for plan, names in self.largest(model, method="full"):
+                plain = gradients(self.plain(model, method="full"), self.folder)
+                who = f"{'+'.join(names)} with --method full on {_short(model)}"
+                self.equal(gradients(plan, self.folder), plain, who, least=SMALL)
+                compared += 1
+        skip_unless(compared, "no plan allows it where the base itself is trained")
+
     def test_checkpointing_changes_no_gradient(self) -> None:
         for model in self.models:
             plain = gradients(self.plain(model), self.folder)
@@ -116,11 +153,11 @@ class AcceleratorSuite(Suite):
                 more = sorted(left - plain.left)
                 assert not more, f"{who} left something on the model: {', '.join(more[:3])}"
 
-    def equal(self, found: Gradients, plain: Gradients, who: str) -> None:
-        """The gradients, tensor by tensor."""
+    def equal(self, found: Gradients, plain: Gradients, who: str, least: float = 0.0) -> None:
+        """The gradients, tensor by tensor; ``least`` as in ``Gradients.error``."""
         lost = plain.tensors.keys() ^ found.tensors.keys()
         assert not lost, f"{who} has no gradient, or another one, of {', '.join(sorted(lost)[:3])}"
-        error = found.error(plain)
+        error = found.error(plain, least)
         assert error <= self.tolerance, (
             f"the gradients of {who} are not those of plain execution: a relative error of {error:.2g} in a tensor; "
             f"{self.tolerance:.2g} is allowed"

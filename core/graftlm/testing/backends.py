@@ -21,6 +21,7 @@ from graftlm_registry.adapters import open_store
 from graftlm_registry.home import home
 from graftlm_registry.plugins import registry
 
+from .base_weights import changed_weights, frozen_weights
 from .gaps import optional, skip_unless
 from .in_process import start_in_process
 from .numbers import furthest, near
@@ -100,7 +101,11 @@ class BackendSuite(Suite):
         )
 
     def test_it_learns_and_leaves_the_base_alone(self) -> None:
-        outcome = self.train(self.models[0], max_steps=30).trained.outcome
+        with frozen_weights() as frozen:
+            kept = self.train(self.models[0], max_steps=30)
+        outcome = kept.trained.outcome
+        changed = changed_weights(frozen, Path(kept.plan.model.folder))
+        assert not changed, f"an adapter was asked for, and training changed the base: {', '.join(changed[:3])}"
         first, last = outcome.first_loss, outcome.losses[-1]
         assert last < first / 2, f"after 30 steps the loss is {last:.3f}, and it was {first:.3f}: it does not learn"
         assert outcome.proof.base_before == outcome.proof.base_after, "training an adapter changed the base"

@@ -7,16 +7,22 @@ from graftlm.contracts.spec import Spec
 
 from .accelerators import AcceleratorSuite
 from .backends import BackendSuite
+from .commands import CommandSuite
+from .evaluators import EvaluatorSuite
 from .families import FamilySuite
 from .formats import FormatSuite
+from .methods import MethodSuite
+from .optimizers import OptimizerSuite
 from .quantizations import QuantizationSuite
+from .sources import SourceSuite
 from .suite import Suite
 from .targets import find_target
 from .templates import TemplateSuite
 from .trackers import TrackerSuite
 
 SUITES: tuple[type[Suite], ...] = (
-    FormatSuite, TemplateSuite, FamilySuite, QuantizationSuite, AcceleratorSuite, BackendSuite, TrackerSuite,
+    FormatSuite, TemplateSuite, SourceSuite, FamilySuite, QuantizationSuite, AcceleratorSuite, MethodSuite,
+    OptimizerSuite, BackendSuite, EvaluatorSuite, TrackerSuite, CommandSuite,
 )  # fmt: skip
 
 

@@ -31,19 +31,32 @@ DRAWN = 0.1
 @dataclass(frozen=True)
 class Gradients:
     """Of every trained tensor, in fp32, and the summed loss in nats. ``happened`` is what the accelerators say that
-    they did, ``left`` what hangs on the model when they are gone.
+    they did, ``at_work`` what computed while they were in force, ``left`` what hangs on the model when they are gone.
     """
 
     loss: float
     tensors: Mapping[str, torch.Tensor]
     happened: Mapping[str, Mapping[str, Any]]
+    at_work: Mapping[str, Any]
     left: frozenset[str]
 
-    def error(self, other: Gradients) -> float:
-        """The largest relative error of a tensor: the norm of the difference over the norm of the other's."""
+    def error(self, other: Gradients, least: float = 0.0) -> float:
+        """The largest relative error of a tensor: the norm of the difference over the norm of the other's, which counts
+        as ``least`` of that of all tensors where it is smaller: what should be zero is rounding alone.
+        """
         assert self.tensors.keys() == other.tensors.keys()
+        floor = max(1e-12, least * sum(float(its.double().square().sum()) for its in other.tensors.values()) ** 0.5)
         pairs = ((mine.double(), other.tensors[name].double()) for name, mine in self.tensors.items())
-        return max(float((mine - its).norm() / its.norm().clamp_min(1e-12)) for mine, its in pairs)
+        return max(float((mine - its).norm() / its.norm().clamp_min(floor)) for mine, its in pairs)
+
+    def other_than(self, plain: Gradients) -> list[str]:
+        """What computed otherwise than in plain execution: functions that others stood in place of, functions and hooks
+        on single modules, classes of modules, the loss.
+        """
+        mine, its = self.at_work, plain.at_work
+        return sorted(
+            what for what in mine if mine[what] != its.get(what) and (what in its or not isinstance(mine[what], int))
+        )
 
     def whole_error(self, other: Gradients) -> float:
         """The same of all tensors as one."""
@@ -86,7 +99,9 @@ def gradients(plan: Plan, scratch: Path, draw: int = 0) -> Gradients:
                 total += float(part.detach())
         tensors = {n: p.grad.float() for n, p in model.named_parameters() if p.grad is not None}
         happened = patches.happened()
-    return Gradients(total, tensors, happened, frozenset(_hanging(model)))
+        at_work: dict[str, Any] = {**library_code(), **dict.fromkeys(_hanging(model), "there"), "loss": loss.name}
+        at_work |= {path: type(module).__name__ for path, module in model.named_modules()}
+    return Gradients(total, tensors, happened, at_work, frozenset(_hanging(model)))
 
 
 def _batches(plan: Plan) -> Iterator[Batch]:

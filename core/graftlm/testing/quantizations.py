@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,7 @@ from graftlm.contracts.specs import Quantization
 from graftlm_registry.plugins import registry
 
 from .numbers import near
-from .quantized_weights import linear_weights, relative_error, stored_bytes
+from .quantized_weights import effective_weight, linear_weights, relative_error, stored_bytes
 from .situations import facts, situation
 from .suite import Suite
 
@@ -37,6 +37,9 @@ class QuantizationSuite(Suite):
     """``config.json`` by name, small enough to be built in a moment."""
     error: ClassVar[float]
     """Root mean square of what is lost of normally distributed weights, at most, as a share of that of the weights."""
+    gradient: ClassVar[float] = 1e-4
+    """Largest relative error of an adapter's gradient in fp32, against plain layers with the weights that it multiplies
+    by: more where activations are rounded."""
     dtypes: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
     device: ClassVar[str] = "cpu"
     scales: ClassVar[tuple[str, ...]] = ("SCB",)
@@ -100,13 +103,13 @@ class QuantizationSuite(Suite):
             )
         return quantizer.prepare(model, context).eval()
 
-    def with_lora(self, model: Any, **settings: Any) -> Any:
-        """On every quantized layer that an adapter can take."""
+    def with_lora(self, model: Any, layers: Iterable[str] = (), **settings: Any) -> Any:
+        """On every quantized layer that an adapter can take, or on ``layers``."""
         import torch
         from peft import LoraConfig, get_peft_model
 
         torch.manual_seed(1)
-        targets = {path.rpartition(".")[2] for path in self.quantizer.quantized(model)} - self.untargeted
+        targets = {path.rpartition(".")[2] for path in layers or self.quantizer.quantized(model)} - self.untargeted
         return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=sorted(targets), **settings))
 
     def ids(self) -> torch.Tensor:
@@ -203,6 +206,26 @@ class QuantizationSuite(Suite):
                     optimizer.step()
                 fell = float(losses[0] - losses[-1])
                 assert fell > 0.1, f"{who}: five steps lower the loss by {fell:.3f} only"
+
+    def test_gradients_are_those_of_the_weights_that_it_multiplies_by(self) -> None:
+        """In fp32, against an adapter on a plain base with these weights."""
+        import torch
+
+        for name, config in self.configs.items():
+            plain = self.original(config)
+            loaded, weights = self.load(self.write(plain, name.replace("/", "-"))), linear_weights(plain)
+            with torch.no_grad():
+                for path, weight in weights.items():
+                    weight.copy_(effective_weight(loaded.train(), path, weight.shape[1]))
+            wanted = self.gradients(self.with_lora(plain, weights, init_lora_weights=False))
+            found = self.gradients(self.with_lora(loaded, init_lora_weights=False))
+            errors = {n: float((found[n].cpu() - g).norm() / g.norm()) for n, g in wanted.items() if n in found}
+            assert errors, f"{name}: an adapter on it has no gradients"
+            worst = max(errors, key=lambda n: errors[n])
+            assert errors[worst] <= self.gradient, (
+                f"{name}: an adapter's gradients are not those of the weights that it multiplies by: {worst} has a "
+                f"relative error of {errors[worst]:.2g}, and {self.gradient:.2g} is allowed"
+            )
 
     def test_passes_change_neither_the_base_nor_the_gradients_after_them(self) -> None:
         """A base that is repacked for inference when it is first evaluated trains no more."""

@@ -18,20 +18,27 @@ def linear_weights(model: Any) -> dict[str, torch.Tensor]:
 
 
 def relative_error(model: Any, weights: Mapping[str, torch.Tensor]) -> float:
-    """Root mean square of what the layers multiply by less ``weights``, as a share of that of ``weights``. A layer says
-    what it multiplies by when it is given the unit vectors (in training: an evaluation may round activations as well).
-    """
+    """Root mean square of what the layers multiply by less ``weights``, as a share of that of ``weights``."""
     import torch
 
     model.train()
     lost = whole = 0.0
     with torch.no_grad():
         for path, weight in weights.items():
-            layer, units = model.get_submodule(path), torch.eye(weight.shape[1], device=model.device)
-            effective = (layer(units) - layer(torch.zeros_like(units[:1]))).T
-            lost += float((effective.cpu() - weight).square().sum())
+            lost += float((effective_weight(model, path, weight.shape[1]).cpu() - weight).square().sum())
             whole += float(weight.square().sum())
     return float((lost / whole) ** 0.5)
+
+
+def effective_weight(model: Any, path: str, inputs: int) -> torch.Tensor:
+    """What a layer multiplies by, ``[outputs, inputs]``: it says so when it is given the unit vectors (in training: an
+    evaluation may round activations as well).
+    """
+    import torch
+
+    layer, units = model.get_submodule(path), torch.eye(inputs, device=model.device)
+    found: torch.Tensor = (layer(units) - layer(torch.zeros_like(units[:1]))).T
+    return found
 
 
 def stored_bytes(model: Any, name: str) -> int:

@@ -227,7 +227,7 @@ class TemplateSuite(Suite):
                 text = ""
             else:
                 text += span.text
-        assert not text, f"the trained answer {text!r} has no end token"
+        assert not text, f"{text!r} is trained, and no end token after it: it is no answer, or its end is not trained"
         return answers
 
     def _control_ids(self, spans: Sequence[Span]) -> list[int]:

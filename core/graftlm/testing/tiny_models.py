@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,13 @@ if TYPE_CHECKING:
 
 CONTEXT = 32
 """Positions of the tiny models whose RoPE is scaled, by a factor of 2."""
+
+
+def tokenizer_of(name: str) -> Path:
+    """The folder of a built-in model's tokenizer."""
+    from graftlm_registry.models import catalogue
+
+    return catalogue().entry(name).tokenizer
 
 
 def build(

@@ -143,9 +143,13 @@ def measured(
         versions=versions(),
         quantized_share=loaded.share,
         rope=loaded.rope,
-        gradient_checkpointing=bool(getattr(model, "is_gradient_checkpointing", False)),
+        gradient_checkpointing=_checkpointed(model),
         patched=patched(model),
     )
+
+
+def _checkpointed(model: Any) -> bool:
+    return bool(getattr(model, "is_gradient_checkpointing", False))
 
 
 def still(model: Any, plan: Plan) -> None:
@@ -154,6 +158,7 @@ def still(model: Any, plan: Plan) -> None:
     for what, found, wanted in (
         ("attention", base.config._attn_implementation, plan.attention),
         ("dtype", _computed_in(model, plan), plan.dtype),
+        ("gradient checkpointing", _checkpointed(model), plan.training.gradient_checkpointing),
     ):
         if found != wanted:
             raise RunError(f"the plan says {what} {wanted}, and the backend changed it to {found} after loading")

@@ -89,8 +89,14 @@ def named(shape: ModelShape, path: str) -> int:
 
 def in_layers(shape: ModelShape, layers: int) -> int:
     """Parameters of so many layers, which are taken to be alike; the last norm is in none of them."""
-    whole = shape.in_linear + shape.experts + max(0, shape.other - shape.hidden)
+    whole = shape.in_linear + shape.experts + max(0, shape.other - last_norm(shape))
     return whole * min(layers, shape.layers) // shape.layers
+
+
+def last_norm(shape: ModelShape) -> int:
+    """A weight a dimension, or a bias as well: so that what else there is makes whole vectors of every layer."""
+    sizes = (shape.hidden, 2 * shape.hidden)
+    return next((size for size in sizes if (shape.other - size) % (shape.hidden * shape.layers) == 0), shape.hidden)
 
 
 def full(shape: ModelShape, method: MethodPlan) -> int:
@@ -98,7 +104,7 @@ def full(shape: ModelShape, method: MethodPlan) -> int:
 
 
 def freeze(shape: ModelShape, method: MethodPlan) -> int:
-    """Exact where all layers are alike and the last norm has one weight a dimension."""
+    """Exact where all layers are alike."""
     modules = method.options["modules"]
     total = sum(named(shape, name) for name in modules) if modules else in_layers(shape, method.options["layers"])
     return total + shape.embedding * (1 if shape.tied else 2) * bool(method.options["embeddings"])

@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from .schema_words import ALWAYS, HELP, LEFT_OUT, NO_RANK, NOT_OPTIONS, OWN_TARGETS, QUANTIZED, SUMMARIES
 
 PLACE = Path(__file__).with_name("peft_methods.json")
-SIZES = {"rank": ("r",), "alpha": ("lora_alpha", "alpha", "randlora_alpha", "psoft_alpha")}
+SIZES = {"rank": ("r",), "alpha": ("lora_alpha", "alpha", "randlora_alpha")}
 
 
 def schema() -> dict[str, Any]:

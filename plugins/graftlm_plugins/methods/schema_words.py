@@ -69,6 +69,7 @@ OWN_TARGETS = {"ln_tuning": "norms", "trainable_tokens": "embeddings"}
 NOT_OPTIONS = (
     "fan_in_fan_out",  # PEFT knows it from the layer
     "progressbar",
+    "psoft_alpha",  # the directions are divided by what the turn is multiplied with
     "runtime_offload_base_weight",
     "sample_at_inference",  # an adapter that answers by chance cannot be proved to be what was trained
     "generator_seed",

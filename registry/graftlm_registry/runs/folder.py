@@ -93,7 +93,7 @@ def make_run() -> Run:
     """A folder of its own for a run."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = runs_folder() / f"{stamp}-{os.urandom(3).hex()}"
-    _sweep()
+    sweep()
     try:
         (folder / "scratch").mkdir(parents=True)
     except OSError as error:
@@ -101,13 +101,17 @@ def make_run() -> Run:
     return Run(folder)
 
 
-def _sweep() -> None:
-    """Remove what a removal, or a start, that was cut short has left, a day later."""
+def sweep() -> None:
+    """Remove what was cut short: of a removal, or a start, a day later; of a finished run, what only going on with it
+    would have needed, which its supervisor was killed before it could remove.
+    """
     with suppress(OSError):
         for path in runs_folder().iterdir():
             begun = path.is_dir() and not (path / "plan.json").is_file()
             if begun and time.time() - path.stat().st_mtime > DAY:
                 shutil.rmtree(path, ignore_errors=True)
+            elif not begun and Run(path).finished:
+                Run(path).drop_work()
 
 
 def all_runs() -> Iterator[Run]:

@@ -40,6 +40,14 @@ class TestOnEveryOtherArchitecture(TestTogether):
         super().test_in_bf16_they_are_as_near_to_fp32_as_plain_execution()
 
     @pytest.mark.slow
+    def test_it_does_what_it_says(self) -> None:
+        super().test_it_does_what_it_says()
+
+    @pytest.mark.slow
+    def test_a_base_s_own_weights_have_the_gradients_of_plain_execution(self) -> None:
+        super().test_a_base_s_own_weights_have_the_gradients_of_plain_execution()
+
+    @pytest.mark.slow
     def test_checkpointing_changes_no_gradient(self) -> None:
         super().test_checkpointing_changes_no_gradient()
 

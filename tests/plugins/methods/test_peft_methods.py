@@ -13,6 +13,7 @@ from tuning import (
     ALL_LINEAR,
     IDS,
     MISTRAL,
+    SMALL,
     against,
     logits,
     mistral,
@@ -33,14 +34,6 @@ from graftlm_plugins.methods.peft_methods import left_out, methods
 from graftlm_plugins.methods.peft_tuner import adapted_modules
 from graftlm_plugins.methods.schema_words import HELP, LEFT_OUT
 
-SMALL: dict[str, dict[str, Any]] = {  # what a model of 128 dimensions needs
-    "c3a": {"block_size": 32},
-    "fourierft": {"n_frequency": 50},
-    "trainable_tokens": {"token_indices": (5, 6, 30)},
-    "unilora": {"theta_d_length": 64},
-    "vblora": {"vector_length": 32, "num_vectors": 16},
-    "waveft": {"n_frequency": 50},
-}
 NAMES = sorted(methods())
 UNMERGED = {"beft": "has no bias"}
 

@@ -22,6 +22,14 @@ from graftlm_registry.plugins import registry
 
 Base = Callable[[], PreTrainedModel]
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+SMALL: dict[str, dict[str, Any]] = {  # what a model of 128 dimensions needs
+    "c3a": {"block_size": 32},
+    "fourierft": {"n_frequency": 50},
+    "trainable_tokens": {"token_indices": (5, 6, 30)},
+    "unilora": {"theta_d_length": 64},
+    "vblora": {"vector_length": 32, "num_vectors": 16},
+    "waveft": {"n_frequency": 50},
+}
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11, 12], [30, 31, 32, 33, 34, 35, 36, 37]])
 
 

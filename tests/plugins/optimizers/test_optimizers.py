@@ -1,4 +1,4 @@
-"""Every optimizer trains a tiny model, is what stepped, and keeps what its plan says; or it refuses."""
+"""Optimizers in a plan, in backends and with LoRA+; ``test_optimizer_suite`` judges each by itself."""
 
 from __future__ import annotations
 
@@ -24,15 +24,7 @@ from graftlm.testing.in_process import start_in_process
 from graftlm.worker.optimizing import Stepping, parameter_groups
 from graftlm_registry.plugins import registry
 
-EIGHT = {"min_8bit_size": 1}
-ON_A_CPU: dict[str, tuple[str, dict[str, Any], float]] = {
-    "adamw": ("torch.optim.adamw.AdamW", {}, 3e-3),
-    "adamw-8bit": ("bitsandbytes.optim.adamw.AdamW8bit", EIGHT, 3e-3),
-    "lion": ("bitsandbytes.optim.lion.Lion32bit", {}, 1e-3),
-    "lion-8bit": ("bitsandbytes.optim.lion.Lion8bit", EIGHT, 1e-3),
-    "adafactor": ("transformers.optimization.Adafactor", {}, 3e-3),
-    "sgd": ("torch.optim.sgd.SGD", {}, 0.1),
-}
+ON_A_CPU = ("adamw", "adamw-8bit", "lion", "lion-8bit", "adafactor", "sgd")
 PAGED = ("paged-adamw", "paged-adamw-8bit")
 
 
@@ -47,19 +39,13 @@ def trained(alpaca: Path, **asked: Any) -> Outcome:
     return carry_out(plan, registry(), lambda event: None, start=start_in_process).outcome
 
 
-def test_all_of_them_are_tried_here() -> None:
-    assert {*ON_A_CPU, *PAGED} == set(registry().names("optimizer"))
-
-
-@pytest.mark.parametrize("name", ON_A_CPU)
-def test_it_trains_and_is_what_stepped(home: Path, alpaca: Path, name: str) -> None:
-    wanted, options, rate = ON_A_CPU[name]
-    outcome = trained(alpaca, optimizer=name, options={"optimizer": options}, learning_rate=rate)
-    assert outcome.losses[-1] < 0.6 * outcome.first_loss
-    assert outcome.effective.optimizer == wanted
-    planned = registry().get(Optimizer, name).state_bytes * outcome.effective.trainable_parameters
+def test_a_run_says_what_stepped_and_what_it_kept(home: Path, alpaca: Path) -> None:
+    options = {"optimizer": {"min_8bit_size": 1}}
+    effective = trained(alpaca, optimizer="lion-8bit", options=options, learning_rate=1e-3, max_steps=2).effective
+    assert effective.optimizer == "bitsandbytes.optim.lion.Lion8bit"
+    planned = registry().get(Optimizer, "lion-8bit").state_bytes * effective.trainable_parameters
     small = 4 * 256 * 2 + 16 * 100  # the maps of 8-bit codes, and the scales of blocks that are not full
-    assert 0.3 * planned < outcome.effective.optimizer_bytes < 1.1 * planned + small
+    assert 0.9 * planned < effective.optimizer_bytes < 1.1 * planned + small
 
 
 @pytest.mark.parametrize("backend", ["trainer"])

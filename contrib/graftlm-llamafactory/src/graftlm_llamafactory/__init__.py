@@ -38,4 +38,5 @@ def graftlm_commands() -> Iterable[Command]:
         group="config",
         summary="Turn a LLaMA-Factory run file into one of graftlm's",
         target="graftlm_llamafactory.importing.command:import_llamafactory",
+        suite="graftlm_llamafactory.conformance:ImportSuite",
     )
