@@ -28,7 +28,7 @@ def hooks_page() -> str:
         MADE.format(source="core/graftlm/hookspecs.py and core/graftlm/contracts"),
         f"# Hooks\n\n{prose(hookspecs.__doc__)}\n\n{BEGIN}\n",
         _overview(),
-        f"\n## Spec\n\nWhat every one of them has. {prose(Spec.__doc__)}\n{fields_table(Spec)}",
+        f"\n## Spec\n\n{prose(Spec.__doc__)}\n{fields_table(Spec)}\nEvery spec below has these too.\n",
     ]
     for heading, hooks in _groups().items():
         parts.append(f"\n## {heading}\n")
