@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +22,7 @@ from graftlm.api import (
     content,
     control,
     hookimpl,
+    read_chat_templates,
     text,
 )  # fmt: skip
 
@@ -109,10 +109,7 @@ def _head_norms(kind: str) -> tuple[str, ...]:
 
 def template(model: ModelDescription) -> str:
     """By the model's own Jinja; a base model has none, though its tokenizer knows the tokens of turns."""
-    jinja, settings = model.folder / "chat_template.jinja", model.folder / "tokenizer_config.json"
-    own = jinja.read_text(encoding="utf-8") if jinja.is_file() else ""
-    if not own and settings.is_file():
-        own = str(json.loads(settings.read_text(encoding="utf-8")).get("chat_template") or "")
+    own = read_chat_templates(model.folder).get("default", "")
     return "gemma" if START in own else "model" if own else "alpaca"
 
 
