@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: hooks, the API, commands, and the tables of measured results.
+"""Writes the pages that are made from the code: hooks, the API, suites, commands, and the tables of measured results.
 
 ``python docs/make_reference.py``; a test compares what is there with what the code says now.
 """
@@ -23,9 +23,11 @@ def pages() -> Iterator[tuple[str, str]]:
     from reference.hooks import hooks_page
     from reference.interface import api_page
     from reference.results import filled
+    from reference.suites import suites_page
 
     yield "hooks.md", hooks_page()
     yield "plugins/api.md", api_page()
+    yield "plugins/suites.md", suites_page()
     yield from command_pages()
     for name in FILLED:
         yield name, filled((DOCS / name).read_text(encoding="utf-8"))

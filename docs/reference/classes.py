@@ -22,13 +22,15 @@ class Field:
     meaning: str
 
 
-def fields(kind: type) -> list[Field]:
-    """Of the class itself, without those that it inherits, and without class variables."""
+def fields(kind: type, *, of_class: bool = False) -> list[Field]:
+    """Of the class itself, without those that it inherits; class variables where they are asked for."""
     found = []
     body = _node(kind).body
     for node, after in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             type_ = ast.unparse(node.annotation)
+            if type_.startswith("ClassVar[") and of_class:
+                type_ = type_.removeprefix("ClassVar[").removesuffix("]")
             if not type_.startswith("ClassVar"):
                 found.append(Field(node.target.id, _plain(type_), _default(node.value), prose(_text(after))))
     return found

@@ -74,9 +74,24 @@ def parity() -> str:
     return f"{table(('backend', *(f'`{model}`' for model in models)), rows)}\n{_about(report, 'parity')}\n"
 
 
+def growth() -> str:
+    """How the cost of graftlm's engine grows with the tokens of a row, or of a sample."""
+    path = _newest("engine-scale-cpu.json")
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        (
+            f"{int(tokens):,}",
+            *(part for found in (kept["row"][tokens], kept["sample"][tokens]) for part in _cost(found)),
+        )
+        for tokens in kept["row"]
+    ]
+    header = ("tokens", "tokens/s, packed in a row", "peak memory", "tokens/s, in one sample", "peak memory")
+    return f"{table(header, rows, numbers=range(5))}\n{_of(kept)}. {_file(path)}.\n"
+
+
 def environments() -> str:
     """What making a backend's environment took."""
-    path = sorted(RESULTS.glob("*-environments-cpu.json"))[-1]
+    path = _newest("environments-cpu.json")
     kept = json.loads(path.read_text(encoding="utf-8"))
     rows = [
         (
@@ -90,14 +105,14 @@ def environments() -> str:
     ]
     header = ("environment", "to download", "on disk", "made in", "with")
     installers = ", ".join(sorted({made["installer"] for made in kept["environments"].values()}))
-    about = f"{kept['date'][:10]}, {kept['machine']}, by {installers}"
+    about = f"{_of(kept)}, by {installers}"
     return (
         f"{table(header, rows, numbers=(1, 2, 3))}\n{about}, torch shared with the base environment. {_file(path)}.\n"
     )
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    "engine": engine, "goals": goals, "speed": speed, "parity": parity, "environments": environments,
+    "engine": engine, "goals": goals, "growth": growth, "speed": speed, "parity": parity, "environments": environments,
 }  # fmt: skip
 
 
@@ -114,7 +129,21 @@ def filled(page: str) -> str:
 
 
 def _folder(suite: str) -> Path:
-    return sorted(path for path in RESULTS.glob(f"*-{suite}") if path.name[11:] == suite)[-1]
+    return _newest(suite)
+
+
+def _newest(name: str) -> Path:
+    return sorted(path for path in RESULTS.glob(f"*-{name}") if path.name[11:] == name)[-1]
+
+
+def _of(kept: Json) -> str:
+    return (
+        f"{kept['date'][:10]}, {kept['machine']}, graftlm's commit {kept['commit']}, torch {kept['versions']['torch']}"
+    )
+
+
+def _cost(found: Json) -> tuple[str, str]:
+    return f"{found['tokens_per_second']:,.0f}", f"{found['peak_memory_mib']:,.0f} MiB"
 
 
 def _report(suite: str) -> Json:

@@ -68,6 +68,19 @@ def test_everything_that_a_plugin_s_author_imports_is_there(reference: Any) -> N
         assert f"# {name}\n" in pages, name
 
 
+def test_every_suite_is_there_with_its_checks() -> None:
+    from graftlm import testing
+    from graftlm.testing.judging import checks, words_of
+
+    page = (DOCS / "plugins" / "suites.md").read_text(encoding="utf-8")
+    suites = [name for name in testing.__all__ if name.endswith("Suite") and name != "Suite"]
+    assert len(suites) == len(HOOKS)
+    for name in suites:
+        section = page.partition(f"## {name}\n")[2].partition("\n## ")[0]
+        for check in set(checks(getattr(testing, name))) - set(checks(testing.Suite)):
+            assert f"| {words_of(check)}" in section, (name, check)
+
+
 def test_tables_of_results_are_of_the_newest_files(reference: Any, tmp_path: Path, monkeypatch: Any) -> None:
     """A later run of the suite must not leave the page as it is."""
     results = importlib.import_module("reference.results")

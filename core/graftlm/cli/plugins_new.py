@@ -29,7 +29,7 @@ def new(kind: str, name: str, into: Path) -> None:
         raise UsageError(f"command '{name}' would be a duplicate: graftlm has it; choose another name")
     folder = write(kind, name, into)
     place = str(folder) if folder.is_absolute() else f"./{folder}"
-    click.echo(f"{folder} holds a {kind} that works: make it yours. To go on:\n")
+    click.echo(f"{folder} holds a working {kind}: make it yours. To go on:\n")
     click.echo(f"  pip install -e {shlex.quote(f'{place}[test]')}")
     click.echo(f"  pytest {shlex.quote(place)}")
     click.echo(f"  graftlm plugins check {kind}/{name}")
