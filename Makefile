@@ -34,12 +34,21 @@ $(GPU_INSTALLED): pyproject.toml
 	$(GPU_BIN)/python -m pip install --quiet $(GPU_PIP) --no-build-isolation -e .
 	touch $@
 
+# Distributions of their own are tested as they are installed, each alone beside graftlm, and nothing is put into .venv.
+CONTRIB_SITE := $(CURDIR)/.contrib
+define contrib-tests
+	set -e; for folder in $(sort $(dir $(wildcard contrib/*/pyproject.toml))); do rm -rf $(CONTRIB_SITE); \
+		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --disable-pip-version-check \
+			--target $(CONTRIB_SITE) ./$$folder; \
+		(cd $$folder && PYTHONPATH=$(CONTRIB_SITE):$$PYTHONPATH OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q -n 2); done
+endef
+
 demo: $(INSTALLED) ## Teach a tiny model something new, and see what it cost (about a minute)
 	$(BIN)/graftlm demo
 
 test: $(INSTALLED) ## The tests (some minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu and not environments'
-	cd contrib/graftlm-llamafactory && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q -n 2
+	$(contrib-tests)
 
 test-all: $(INSTALLED) ## The tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu and not environments'

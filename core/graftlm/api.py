@@ -38,7 +38,7 @@ from .contracts.model import (
     ModelRequest,
     ModelShape,
 )
-from .contracts.model_files import read_config
+from .contracts.model_files import read_chat_templates, read_config
 from .contracts.optimizing import Optimizer
 from .contracts.spec import Option, Requirement, Spec
 from .contracts.specs import (
@@ -183,6 +183,7 @@ __all__ = [
     "content",
     "control",
     "hookimpl",
+    "read_chat_templates",
     "read_config",
     "text",
 ]

@@ -150,7 +150,8 @@ class FamilyFacts:
     there are none. ``remote_code``: transformers has no code for it; the checkpoint's own must be trusted.
     ``modules`` are the paths of all modules that have a weight or bias, numbers of layers written as ``*``
     (``model.layers.*.mlp.up_proj``), and other tensors as ``path:tensor``, such as those of fused experts. Where they
-    are empty, only a loaded model tells whether a name in a method's options is there.
+    are empty, only a loaded model tells whether a name in a method's options is there. ``notes`` are sentences that
+    ``graftlm models show`` adds.
     """
 
     attention: tuple[str, ...]

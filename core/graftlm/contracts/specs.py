@@ -53,12 +53,14 @@ class DataFormat(Spec):
 class PromptTemplate(Spec):
     """How a conversation becomes text.
 
-    ``render`` returns spans that concatenate to the text. ``control_tokens`` are all that it emits as control spans.
-    ``end_token`` ends an answer, and is supervised. ``stop_tokens`` end a generation; those that a tokenizer lacks are
-    left out. ``said`` gives what a generation must equal to be a given answer: the answer as the template renders it,
-    without thoughts. ``tools``: it renders tools, their calls and answers. ``thinking``: it tells a model to reason, or
-    not to. A document is rendered as ``document_start``, its text, and ``document_end`` (``end_token`` where empty).
-    ``for_model`` makes the template for one model, where that matters (its end-of-text token, its own Jinja).
+    ``render`` returns spans that concatenate to the text. It is given turns that begin with the user's and alternate,
+    tools' answers aside; the system's may stand anywhere. It raises ``DataError`` for what it cannot say.
+    ``control_tokens`` are all that it emits as control spans. ``end_token`` ends an answer, and is supervised.
+    ``stop_tokens`` end a generation; those that a tokenizer lacks are left out. ``said`` gives what a generation must
+    equal to be a given answer: the answer as the template renders it, without thoughts. ``tools``: it renders tools,
+    their calls and answers. ``thinking``: it tells a model to reason, or not to. A document is rendered as
+    ``document_start``, its text, and ``document_end`` (``end_token`` where empty). ``for_model`` makes the template for
+    one model, where that matters (its end-of-text token, its own Jinja).
     """
 
     kind: ClassVar[str] = "template"
@@ -94,7 +96,8 @@ class ModelSource(Spec):
 class ModelFamily(Spec):
     """Architectures that share their facts: those of ``model_types``, as a ``config.json`` names them.
 
-    ``facts(config)`` takes a ``config.json`` as a dict. ``template(description)`` names the prompt template of a model.
+    ``facts(config)`` takes a ``config.json`` as a dict, and raises ``ModelError`` where no facts can serve it.
+    ``template(description)`` names the prompt template of a model.
     """
 
     kind: ClassVar[str] = "family"

@@ -156,6 +156,13 @@ class FamilySuite(Suite):
                 found = build(config, attention).config._attn_implementation
                 assert found == attention, f"{name}: asked for {attention} attention, it has {found}"
 
+    def test_its_attention_implementations_compute_the_same(self) -> None:
+        """One that leaves out a window, or a cap on the scores, trains another model."""
+        for name, config, facts in self.cases():
+            if {"eager", "sdpa"} <= set(facts.attention_implementations):
+                apart = difference(build(config, "eager"), build(config, "sdpa"), 24)
+                assert apart < EXACT, f"{name}: its logits under eager and sdpa attention differ by {apart:.2g}"
+
     def test_packing_is_exact_where_it_is_claimed(self) -> None:
         for name, config, facts in self.cases():
             for attention in {"eager", "sdpa"} & set(facts.packing):
@@ -164,7 +171,7 @@ class FamilySuite(Suite):
 
     def test_packing_is_not_denied_where_it_is_exact(self) -> None:
         for name, config, facts in self.cases():
-            for attention in {"eager", "sdpa"} - set(facts.packing):
+            for attention in {"eager", "sdpa"} & set(facts.attention_implementations) - set(facts.packing):
                 error = packing_error(build(config, attention))
                 assert error > EXACT, f"{name}: packing is exact under {attention}, and the facts do not say so"
 

@@ -11,8 +11,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from graftlm.contracts.config import RunConfig
 from graftlm.environments.interpreter import BASE, Interpreter
+from graftlm.planning.resolve import resolve
+from graftlm.running.train import Trained, carry_out
 from graftlm.running.worker_process import OnEvent, run_worker
+from graftlm_registry.plugins import registry
+
+
+def train_in_process(**settings: Any) -> Trained:
+    """A whole run with these settings of a ``RunConfig``, its worker in this process: what a plugin's test may ask."""
+    return carry_out(resolve(RunConfig(**settings), registry()), registry(), lambda event: None, start=start_in_process)
 
 
 def start_in_process(job: str, folder: Path, on_event: OnEvent, /, at: Interpreter = BASE) -> Mapping[str, Any]:

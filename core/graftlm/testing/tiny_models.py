@@ -23,11 +23,12 @@ def tokenizer_of(name: str) -> Path:
 
 
 def build(
-    config: Mapping[str, Any], attention: str = "sdpa", *, rope: str = "", context: int = 0, device: str = "cpu"
+    config: Mapping[str, Any], attention: str = "", *, rope: str = "", context: int = 0, device: str = "cpu"
 ) -> PreTrainedModel:
     """Random weights in fp32, the same ones each time. ``device="meta"`` takes no memory, however large the model.
 
-    ``rope`` is a kind of scaling, from ``CONTEXT`` positions.
+    ``attention`` is transformers' own choice where it is empty: sdpa, for architectures that have it. ``rope`` is a
+    kind of scaling, from ``CONTEXT`` positions.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -45,7 +46,7 @@ def build(
         built.max_position_embeddings = CONTEXT if rope == "dynamic" else 2 * CONTEXT
     torch.manual_seed(0)
     with torch.device(device):
-        return AutoModelForCausalLM.from_config(built, attn_implementation=attention).eval()
+        return AutoModelForCausalLM.from_config(built, attn_implementation=attention or None).eval()
 
 
 def linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Linear]:
