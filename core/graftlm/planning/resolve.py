@@ -73,7 +73,7 @@ def resolve(config: RunConfig, registry: Registry) -> Plan:
     data_plan, data_format, found = plan_data(request, settings, registry)
     if found.documents and not settings.asked("evaluator"):
         settings = settings.with_default("evaluator", "perplexity")
-    chosen = selection.select(settings, registry)
+    chosen = selection.select(settings, registry, facts)
     said = options_of(parent, chosen.quantization.name, config.options or {})
     environment = selection.environment_of(chosen, registry)
     probe = ask_probe(environment.interpreter() if environment and environment.kind == "ready" else BASE)

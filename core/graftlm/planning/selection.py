@@ -8,6 +8,7 @@ from typing import Any
 
 from graftlm.contracts.config import AUTO, NONE
 from graftlm.contracts.errors import UsageError
+from graftlm.contracts.model import FamilyFacts
 from graftlm.contracts.optimizing import Optimizer
 from graftlm.contracts.plan import Part
 from graftlm.contracts.situation import Situation
@@ -29,7 +30,8 @@ from .plugin_options import own_options
 from .requirements import missing, unmet_devices
 from .settings import Settings
 
-DEFAULT_ATTENTION = "sdpa"
+DEFAULT_ATTENTION = ("sdpa", "eager")
+"""The first that a model has; the first of all where the facts name none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ def names(joined: str) -> tuple[str, ...]:
     return found
 
 
-def select(settings: Settings, registry: Registry) -> Selection:
+def select(settings: Settings, registry: Registry, facts: FamilyFacts) -> Selection:
     """Look every name up. A preset of backends stands for its backend and accelerators."""
     why: dict[tuple[str, str], str] = {}
     asked = registry.find("backend", settings["backend"])[1]
@@ -86,8 +88,10 @@ def select(settings: Settings, registry: Registry) -> Selection:
         why["backend", backend.name] = settings.origins["backend"]
     accelerators = [registry.get(Accelerator, name) for name in wanted]
     if not automatic and not any(a.attention for a in accelerators):
-        accelerators.append(registry.get(Accelerator, DEFAULT_ATTENTION))
-        wanted[DEFAULT_ATTENTION] = "default"
+        known = (name for name in DEFAULT_ATTENTION if name in facts.attention_implementations)
+        attention = next(known, DEFAULT_ATTENTION[0])
+        accelerators.append(registry.get(Accelerator, attention))
+        wanted[attention] = "default"
     why |= {("accelerator", a.name): w for a, w in zip(accelerators, wanted.values(), strict=True)}
     quantization = registry.get(Quantization, settings["quantization"])
     method = registry.get(TuningMethod, settings["method"])
