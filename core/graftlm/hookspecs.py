@@ -2,6 +2,8 @@
 
 A plugin is a module with functions of these names, decorated with ``graftlm.api.hookimpl``. Selection is by the specs'
 names, never by the order of hooks.
+
+This is ``graftlm.v1``, and it is settled: specs grow by keyword fields with defaults alone, and no hook goes.
 """
 
 from __future__ import annotations
