@@ -162,7 +162,7 @@ def expected(name: str) -> tuple[Sequence[str], Mapping[str, str]]:
         return flash, {"varlen": MIXING, "flash-attn": f"flash-attn-3 {IN_PLACE}", **no_flex}
     if name in HYBRID:
         return plain, {**dict.fromkeys(("flash-attn-3", "varlen", "flash-attn"), MIXING), **no_flex}
-    only = "this architecture has only eager, sdpa attention"
+    only = f"this architecture has only {'sdpa' if name == 'falcon-rw' else 'eager, sdpa'} attention"
     return plain, {**dict.fromkeys(("flash-attn-3", "flash-attn", "flex"), only), "varlen": MIXING}
 
 

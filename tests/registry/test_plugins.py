@@ -270,3 +270,9 @@ def test_an_environment_that_could_not_be_made_is_its_plugin_s_fault(wrong: dict
 
     module.graftlm_backends = graftlm_backends  # type: ignore[attr-defined]
     assert said in _checked(_manager(), module, "stranger", "stranger", "1").problem
+
+
+def test_an_accelerator_s_claims_are_shown(run: Run) -> None:
+    """Who writes another one must know by which name a part of the model goes."""
+    said = run("plugins", "show", "accelerator/liger").out
+    assert "claims      norm, mlp, rotary" in said

@@ -138,7 +138,7 @@ def _availability(problems: Sequence[str]) -> str:
 @click.argument("name", metavar="[KIND/]NAME")
 def show(name: str) -> None:
     """One plugin: what it needs, and its options."""
-    from graftlm.contracts.specs import Backend
+    from graftlm.contracts.specs import Accelerator, Backend
     from graftlm_registry.plugins import registry
 
     from .tables import table
@@ -159,6 +159,8 @@ def show(name: str) -> None:
     if isinstance(spec, Backend):
         goes_on = "yes, from its last checkpoint" if spec.resumes else "no: it begins again from nothing"
         rows.append(("a stopped run goes on", goes_on))
+    if isinstance(spec, Accelerator):
+        rows.append(("claims", ", ".join(spec.claims)))
     click.echo(table(rows))
     if spec.options:
         options = [(f"--set {spec.kind}.{o.name}=", o.type, str(o.default), o.help) for o in spec.options]
