@@ -21,9 +21,9 @@ MARKS = {"passed": "green", "failed": "red", "gap": "yellow", "not asked": ""}
 @click.option("--only", multiple=True, metavar="WORDS", help="Only checks whose names have these words. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def check(name: str, only: Sequence[str], as_json: bool) -> None:
-    """Judge a plugin by its suite: what was asked, what came of it, and why.
+    """Judge a plugin by its suite.
 
-    A plugin's own suite is named by its spec; without one, what can be asked of its kind is. The checks are those that
+    It says what was asked, what came of it, and why. A plugin's own suite is named by its spec; without one, what can be asked of its kind is. The checks are those that
     its author's tests run. Ends with exit code 1 where one fails: put the table into a report of a problem.
     """
     from graftlm.contracts.errors import UsageError

@@ -15,9 +15,9 @@ import click
     "--into", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where to write it (default: here)."
 )
 def new(kind: str, name: str, into: Path) -> None:
-    """Write a plugin of your own to start from: graftlm-NAME, a distribution with an example that works.
+    """Write a plugin of your own to start from.
 
-    KIND is format, template, source, family, quantization, accelerator, method, optimizer, backend, evaluator, tracker
+    It is graftlm-NAME, a distribution with an example of its KIND that works, tests and a CI file. KIND is format, template, source, family, quantization, accelerator, method, optimizer, backend, evaluator, tracker
     or command. Nothing is written over.
     """
     from graftlm.contracts.errors import UsageError
