@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import graftlm
 from graftlm.testing import registration
-from graftlm.testing.judging import Verdict, checks, judge
+from graftlm.testing.judging import checks, judge
 from graftlm.testing.suite import Suite
 from graftlm.testing.surroundings import variable
 from graftlm_registry.plugins import registry
@@ -40,10 +40,7 @@ class Fault:
         return self.about
 
 
-SOUND = Fault("nothing is wrong", {}, "", ())
-
-
-def texts(kind: str, fault: Fault = SOUND) -> Mapping[str, str]:
+def texts(kind: str, fault: Fault) -> Mapping[str, str]:
     """The files of a kind's example by name, the fault in them."""
     found = {path.name: path.read_text(encoding="utf-8") for path in (SCAFFOLDS / kind).glob("*.py")}
     for old, new in fault.changes.items():
@@ -58,7 +55,7 @@ def texts(kind: str, fault: Fault = SOUND) -> Mapping[str, str]:
 
 
 @contextmanager
-def installed(kind: str, fault: Fault = SOUND) -> Iterator[type[Suite]]:
+def installed(kind: str, fault: Fault) -> Iterator[type[Suite]]:
     """The example as distribution graftlm-acme of this process and of those that it starts; its suite."""
     with TemporaryDirectory(prefix="graftlm-broken-") as site:
         package, info = Path(site, PACKAGE), Path(site, f"{PACKAGE}-0.1.dist-info")
@@ -92,11 +89,6 @@ def _forget() -> None:
     registration._modules.cache_clear()
 
 
-def verdicts(kind: str, fault: Fault = SOUND, only: Sequence[str] = ()) -> list[Verdict]:
-    with installed(kind, fault) as suite:
-        return list(judge(suite, only=only))
-
-
 def is_caught(kind: str, fault: Fault) -> None:
     """The check fails, and its sentence names the fault."""
     with installed(kind, fault) as suite:
@@ -105,10 +97,3 @@ def is_caught(kind: str, fault: Fault) -> None:
     assert verdict.state == "failed", f"{fault.about}: {fault.check} is {verdict.state} {verdict.reason}"
     for word in fault.words:
         assert word in verdict.reason, f"{fault.about}: {word!r} is not in {verdict.reason!r}"
-
-
-def is_sound(kind: str) -> None:
-    """The example passes every check; an optional one may be left."""
-    for verdict in verdicts(kind):
-        left = verdict.state == "not asked" and verdict.optional
-        assert left or verdict.state == "passed", f"{verdict.check} is {verdict.state}: {verdict.reason}"

@@ -42,9 +42,9 @@ def test_what_is_written_passes_its_suite_at_once(kind: str, run: Run, tmp_path:
         assert suite.__module__ == f"graftlm_my_{kind}.conformance"
         assert unasked == ""
         verdicts = list(judge(suite))
-    assert {v.check: v.reason for v in verdicts if v.state in ("failed", "gap")} == {}
-    asked = [v for v in verdicts if v.state == "passed"]
-    assert len(asked) > len(verdicts) / 2
+    assert {
+        v.check: v.reason for v in verdicts if not (v.state == "passed" or (v.state == "not asked" and v.optional))
+    } == {}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,8 +17,9 @@ import click
 def new(kind: str, name: str, into: Path) -> None:
     """Write a plugin of your own to start from.
 
-    It is graftlm-NAME, a distribution with an example of its KIND that works, tests and a CI file. KIND is format, template, source, family, quantization, accelerator, method, optimizer, backend, evaluator, tracker
-    or command. Nothing is written over.
+    It is graftlm-NAME, a distribution with an example of its KIND that works, tests and a CI file. KIND is
+    format, template, source, family, quantization, accelerator, method, optimizer, backend, evaluator, tracker or
+    command. Nothing is written over.
     """
     from graftlm.contracts.errors import UsageError
     from graftlm.scaffolds.writing import write
