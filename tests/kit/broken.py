@@ -40,9 +40,14 @@ class Fault:
         return self.about
 
 
-def texts(kind: str, fault: Fault) -> Mapping[str, str]:
-    """The files of a kind's example by name, the fault in them."""
-    found = {path.name: path.read_text(encoding="utf-8") for path in (SCAFFOLDS / kind).glob("*.py")}
+def texts(kind: str) -> dict[str, str]:
+    """The files of a kind's example, by name."""
+    return {path.name: path.read_text(encoding="utf-8") for path in (SCAFFOLDS / kind).glob("*.py")}
+
+
+def faulty(kind: str, fault: Fault) -> Mapping[str, str]:
+    """The same with the fault in them."""
+    found = texts(kind)
     for old, new in fault.changes.items():
         if not old:
             found["__init__.py"] += new
@@ -61,7 +66,7 @@ def installed(kind: str, fault: Fault) -> Iterator[type[Suite]]:
         package, info = Path(site, PACKAGE), Path(site, f"{PACKAGE}-0.1.dist-info")
         for folder in (package, info):
             folder.mkdir()
-        for name, text in texts(kind, fault).items():
+        for name, text in faulty(kind, fault).items():
             (package / name).write_text(text, encoding="utf-8")
         (info / "METADATA").write_text(METADATA, encoding="utf-8")
         (info / "entry_points.txt").write_text(f"[graftlm.v1]\n{ENTRY} = {PACKAGE}\n", encoding="utf-8")

@@ -24,7 +24,8 @@ def check(name: str, only: Sequence[str], as_json: bool) -> None:
     """Judge a plugin by its suite.
 
     It says what was asked, what came of it, and why. A plugin's own suite is named by its spec; without one, what can
-    be asked of its kind is. The checks are those that its author's tests run. Ends with exit code 1 where one fails: put the table into a report of a problem.
+    be asked of its kind is. The checks are those that its author's tests run. Ends with exit code 1 where one fails:
+    put the table into a report of a problem.
     """
     from graftlm.contracts.errors import UsageError
     from graftlm_registry.plugins import registry
