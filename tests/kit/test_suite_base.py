@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import SkipTest
 
 import pytest
 
-from graftlm.api import Option, Requirement, Tracker
+from graftlm.api import Optimizer, Option, Requirement, Situation, Tracker
 from graftlm.contracts.errors import PluginError
 from graftlm.testing import KIT, BackendSuite, Gap, Suite, TrackerSuite
 from graftlm.testing.choosing import suite_of
 from graftlm.testing.gaps import optional, skip_unless
 from graftlm.testing.judging import checks, judge, words_of
-from graftlm.testing.manners import check_options, check_requirements, check_summary
+from graftlm.testing.manners import check_options, check_reasons, check_requirements, check_summary
 from graftlm.testing.numbers import furthest, near
 from graftlm.testing.situations import situations
 
@@ -165,6 +166,26 @@ def test_a_summary_that_no_table_can_show_is_found(summary: str) -> None:
 def test_a_requirement_that_pip_cannot_use_is_found(needed: Requirement) -> None:
     with pytest.raises(AssertionError, match="requirement"):
         check_requirements(Tracker(name="x", summary="s", target="a:b", requires=(needed,)))
+
+
+def changes(asked: Situation) -> list[str]:
+    asked.config["asked"] = True  # type: ignore[index]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("supports", "words"),
+    [
+        (lambda asked: "no", "must give a sequence of reasons"),
+        (lambda asked: None, "must give a sequence of reasons"),
+        (lambda asked: ("",), "which is no sentence"),
+        (lambda asked: asked.facts.shape.hidden and (), "raises AttributeError"),
+        (changes, "changed what it was asked about"),
+    ],
+)
+def test_a_predicate_without_manners_is_found(supports: Any, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        check_reasons(Optimizer(name="x", summary="s", target="a:b", supports=supports))
 
 
 def test_situations_are_of_every_kind() -> None:

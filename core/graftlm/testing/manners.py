@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from copy import deepcopy
 from typing import Any
 
 from graftlm.contracts.spec import Option, Spec
@@ -80,7 +80,7 @@ def check_reasons(spec: Spec) -> None:
             continue
         for about, asked in situations().items():
             who = f"{name} of {spec.kind} '{spec.name}', asked about {about},"
-            before = replace(asked)
+            before = deepcopy(asked)
             try:
                 reasons = ask(asked)
             except Exception as error:
