@@ -43,6 +43,7 @@ def _sections(parent: click.Context, name: str, depth: int) -> Iterator[str]:
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
+    command._help_option = None  # click keeps it from its first use, which may have been outside of graftlm: without -h
     shape = command.context_settings | {"terminal_width": WIDTH, "max_content_width": WIDTH}
     return click.Context(command, info_name=name, parent=parent, **shape)
 

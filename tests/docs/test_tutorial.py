@@ -40,6 +40,7 @@ def carried_out(
     folder = tmp_path / "shop"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "110")  # as wide as the page shows tables
     for name in ("make_data.py", "use_it.py"):
         (folder / name).write_text(file_of(PAGE, name), encoding="utf-8")
 
